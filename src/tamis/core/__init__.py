@@ -1,0 +1,1 @@
+"""What two or more domains need, and nothing else. Knows no domain."""

@@ -1,0 +1,56 @@
+"""The exceptions of tamis, one tree.
+
+    TamisError                   every error that tamis raises on purpose
+    ├── InputError               the input or the call is wrong              exit code 2
+    │   ├── BudgetError          a budget that means nothing here
+    │   ├── ConfigError          a setting, model or combination that does not fit
+    │   ├── FileError            a file that cannot be read as what it should be
+    │   └── ShapeError           an array of the wrong shape
+    ├── LimitError               a safety limit refused the input            exit code 3
+    └── MissingExtraError        an optional dependency is not installed     exit code 4
+
+Every message is one line that says what came, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class TamisError(Exception):
+    """Base of all errors that tamis raises on purpose."""
+
+    exit_code = 2
+
+
+class InputError(TamisError, ValueError):
+    """The input or the call is wrong."""
+
+
+class BudgetError(InputError):
+    """A budget that cannot be read, or that does not fit what it is applied to."""
+
+
+class ConfigError(InputError):
+    """A setting, a model or a combination of both that does not fit."""
+
+
+class FileError(InputError):
+    """A file that is missing, damaged or not of the expected kind."""
+
+
+class ShapeError(InputError):
+    """An array or tensor of the wrong shape."""
+
+
+class LimitError(TamisError):
+    """A safety limit refused the input before it was decoded."""
+
+    exit_code = 3
+
+
+class MissingExtraError(TamisError, ImportError):
+    """An optional dependency is not installed; the message is the pip command."""
+
+    exit_code = 4
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs more packages: pip install 'tamis[{extra}]'")
