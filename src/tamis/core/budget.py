@@ -1,10 +1,10 @@
 """A budget as people write it, with one meaning for each way of writing it.
 
-    58      int, or "58"                a count of things
-    0.1     float in (0, 1], or "0.1"   a fraction of what there is; 1.0 is everything, 1 is one thing
-    "10%"   percent                     the same fraction
-    "50KB"  B, KB, MB, GB (powers of 1000), KiB, MiB, GiB    bytes
-    "5ms"   us, ms, s, min              seconds
+58      int, or "58"                a count of things
+0.1     float in (0, 1], or "0.1"   a fraction of what there is; 1.0 is everything, 1 is one thing
+"10%"   percent                     the same fraction
+"50KB"  B, KB, MB, GB (powers of 1000), KiB, MiB, GiB    bytes
+"5ms"   us, ms, s, min              seconds
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ class Budget:
             return max(1, round(total * self.value))
         if self.kind == "count":
             if self.value > total:
-                raise BudgetError(f"budget is {self}, but there are only {total}; give at most {total}, or a percentage")
+                raise BudgetError(
+                    f"budget is {self}, but there are only {total}; give at most {total}, or a percentage"
+                )
             return int(self.value)
         raise BudgetError(f"budget is {self}, a budget of {self.kind}; expected a count or a fraction of {total}")
 

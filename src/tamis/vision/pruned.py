@@ -1,0 +1,95 @@
+"""Prune inside code that you do not own: for the length of a `with` block, on one model instance."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from tamis.vision.in_llm import InLLMPruner
+from torch import Tensor, nn
+
+from tamis.core.errors import ConfigError
+from tamis.vision.selector import Selector
+
+_PIXELS = ("pixel_values", "pixel_values_videos")
+
+
+@contextmanager
+def pruned(model: nn.Module, pruner: Selector | InLLMPruner) -> Iterator[nn.Module]:
+    """Make `model.generate` and `model(…)` prune image tokens until the block ends.
+
+    Only attributes of this instance are set, and they are put back as they were, also after an exception. With a
+    token selector, `generate` returns sequences that begin with the full prompt, as the unpruned model does, so code
+    that slices off `input_ids.shape[1]` tokens stays right. `model(…)` returns logits for the shorter prompt.
+
+    Args:
+        model: A vision-language model of transformers, as for `Selector.prepare`.
+        pruner: A token selector, or a pruner that works inside the language model.
+
+    Yields:
+        The same model.
+
+    Raises:
+        ConfigError: If the model or the pruner is of a kind that is not known.
+    """
+    if isinstance(pruner, InLLMPruner):
+        with pruner.installed(model):
+            yield model
+        return
+    if not isinstance(pruner, Selector):
+        raise ConfigError(f"pruner is {pruner!r}; expected a token selector such as FasterVLM(keep=0.1), or FastV")
+    before = {name: vars(model)[name] for name in ("generate", "forward") if name in vars(model)}
+    vars(model)["generate"] = _generating(model, pruner)
+    vars(model)["forward"] = _forwarding(model, pruner)
+    try:
+        yield model
+    finally:
+        for name in ("generate", "forward"):
+            vars(model).pop(name, None)
+        vars(model).update(before)
+
+
+def _has_pixels(arguments: dict[str, Any]) -> bool:
+    return any(arguments.get(name) is not None for name in _PIXELS)
+
+
+def _forwarding(model: Any, pruner: Selector) -> Callable[..., Any]:
+    stock = model.forward
+
+    @functools.wraps(stock)  # generate() asks for the signature
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if args and _has_pixels(kwargs):
+            args, kwargs = args[1:], {"input_ids": args[0], **kwargs}
+        return stock(*args, **(pruner.prepare(model, **kwargs) if _has_pixels(kwargs) else kwargs))
+
+    return forward
+
+
+def _generating(model: Any, pruner: Selector) -> Callable[..., Any]:
+    stock = model.generate
+
+    @functools.wraps(stock)
+    def generate(inputs: Tensor | None = None, **kwargs: Any) -> Any:
+        if not _has_pixels(kwargs):
+            return stock(inputs, **kwargs) if inputs is not None else stock(**kwargs)
+        if inputs is not None:
+            kwargs["input_ids"] = inputs
+        batch = pruner.prepare(model, **kwargs)
+        prompt = kwargs.get("input_ids")
+        if prompt is None:  # a prompt of embeddings is not part of what generate returns
+            return stock(**batch)
+        shorter = prompt.shape[1] - batch["input_ids"].shape[1]
+        limits = {name: batch[name] - shorter for name in ("max_length", "min_length") if batch.get(name) is not None}
+        output = stock(**{**batch, **limits})
+        sequences = output if isinstance(output, Tensor) else output.sequences
+        new = sequences[:, batch["input_ids"].shape[1] :]
+        full = torch.cat([prompt.repeat_interleave(len(new) // len(prompt), dim=0).to(new.device), new], dim=1)
+        if isinstance(output, Tensor):
+            return full
+        output.sequences = full
+        return output
+
+    return generate

@@ -1,0 +1,94 @@
+"""What every token selector is: a rule that looks at the patches of a unit and marks those to keep.
+
+A selector works before the language model, through `prepare`, and changes nothing in the model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tamis.core.budget import Budget
+from tamis.vision.config import Layout
+from tamis.vision.tower import Reads, View
+
+if TYPE_CHECKING:
+    from tamis.vision.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which patches are kept, and with which features."""
+
+    mask: Bool[Tensor, "units patches"]
+    """True where a patch is kept."""
+    patches: Float[Tensor, "units patches width"] | None = None
+    """Features to use in place of the view's, where a method merges dropped patches into kept ones."""
+
+
+@dataclass(frozen=True)
+class Selector(ABC):
+    """A training-free rule that keeps some of the image tokens. Subclasses score and choose; this class applies."""
+
+    keep: Budget | int | float | str
+    """Budget of each unit (image, tile or frame): 58 tokens, 0.1 or "10%" of them; 1 is one token, 1.0 is all."""
+    layout: Layout = Layout()
+    """How the kept tokens enter the prompt."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        Budget.parse(self.keep)
+
+    def reads(self, depth: int, run: int) -> Reads:
+        """Say what to read on the way through a tower.
+
+        Args:
+            depth: Blocks of the tower.
+            run: Blocks that will be run; block `run - 1` makes the features.
+        """
+        return Reads()
+
+    @abstractmethod
+    def select(self, view: View, keep: int) -> Selection:
+        """Choose the patches of each unit.
+
+        Args:
+            view: What one pass over the tower left behind.
+            keep: How many to keep of each unit, at least one.
+        """
+
+    def prepare(self, model: nn.Module, /, **inputs: Any) -> Prepared:
+        """Turn a processor's batch into a shorter one for the same model.
+
+        Args:
+            model: A stock `LlavaForConditionalGeneration`, `LlavaNext…` or `VideoLlava…` of transformers.
+            inputs: The processor's batch: `input_ids` (or `inputs_embeds`), `pixel_values` and so on, also `labels`.
+
+        Returns:
+            What `model.generate(**…)` and `model(**…)` take; `.kept` holds the kept patches of every unit.
+
+        Raises:
+            ConfigError: If the model is of an unknown family, or the layout does not fit it.
+            InputError: If the prompt's placeholders and the images do not match.
+        """
+        from tamis.vision.prepare import prepare
+
+        return prepare(self, model, inputs)
+
+
+def choose(selector: Selector, view: View) -> Selection:
+    """Apply a selector's budget to a view. A budget that keeps everything changes nothing, whatever the method.
+
+    Raises:
+        BudgetError: If the budget is a count above the number of patches.
+    """
+    keep = Budget.parse(selector.keep).of(view.total)
+    if keep == view.total:
+        return Selection(torch.ones_like(view.patches[..., 0], dtype=torch.bool) if view.valid is None else view.valid)
+    return selector.select(view, keep)

@@ -1,0 +1,306 @@
+"""One pass over a vision tower that leaves behind what a token selector reads.
+
+The papers' code asks for `output_attentions`, which switches fused attention off and stores one N × N map per
+block and head, in order to use a single row of one or a few of them. Here the tower runs as it is (SDPA or flash
+attention), and the row of the [CLS] query is computed from the query and key projections that the block makes
+anyway. Blocks after the selected hidden state are not run.
+
+Block indices are 0-based: `hidden_states[j]` of transformers is the output after j blocks, so a model that selects
+`hidden_states[-2]` of 24 blocks uses the output of block 22, and block 23 is never needed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from tamis.core.errors import ConfigError, ShapeError
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a selector wants to read on the way through the tower, beside the selected hidden state."""
+
+    rows: tuple[int, ...] = ()
+    """Blocks whose [CLS] attention row it reads."""
+    keys: tuple[int, ...] = ()
+    """Blocks whose key projections it reads; the block after the last one run may be named, and then projects only."""
+    question: bool = False
+    """Whether it reads the text around the image."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a selector sees of each unit: an image, a tile of an image, or a frame of a video."""
+
+    patches: Float[Tensor, "units patches width"]
+    """Selected hidden state of the patches, before the projector."""
+    cls: Float[Tensor, "units width"]
+    """The same of the [CLS] token."""
+    rows: dict[int, Float[Tensor, "units heads patches"]]
+    """Block → attention of the [CLS] query to the patches, after softmax over [CLS] and patches, float32."""
+    keys: dict[int, Float[Tensor, "units tokens inner"]]
+    """Block → key projections of [CLS] (first) and patches, heads concatenated."""
+    queries: dict[int, Float[Tensor, "units inner"]]
+    """Block → query projection of [CLS], heads concatenated; the same blocks as `keys`."""
+    grid: tuple[int, int]
+    """Rows and columns of patches."""
+    heads: int
+    """Attention heads of the tower."""
+    depth: int
+    """Blocks of the tower, run or not."""
+    run: int
+    """Blocks that were run; the last of them, `run - 1`, made `patches`."""
+    pixels: Tensor
+    """The pixel values that went in, (units, …); the only thing that chance may depend on."""
+    valid: Bool[Tensor, "units patches"] | None = None
+    """False where a patch shows padding only and must not be kept; None: every patch is valid."""
+    question: Sequence[Float[Tensor, "_ language_width"]] | None = None
+    """Embeddings of the text around each unit, in the language model's input space; None: no text is known."""
+    project: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    """The model's projector into that space; None where there is no language model."""
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return self.patches.shape[0]
+
+    @property
+    def total(self) -> int:
+        """Patches of a unit."""
+        return self.patches.shape[1]
+
+    @cached_property
+    def fingerprints(self) -> tuple[int, ...]:
+        """A number per unit that depends on its pixels only, and so not on the batch that it came in."""
+        return tuple(zlib.crc32(unit.detach().float().cpu().contiguous().numpy()) for unit in self.pixels)
+
+
+@dataclass(frozen=True)
+class _Anatomy:
+    """Where a tower keeps its parts."""
+
+    embed: Callable[[Tensor], Tensor]
+    blocks: nn.ModuleList
+    norm: str
+    attention: str
+    heads: int
+    patch: int
+
+
+def _anatomy(tower: nn.Module) -> _Anatomy:
+    """Find the parts of a tower by its configuration's type.
+
+    Raises:
+        ConfigError: If the tower has no [CLS] token or is of an unknown type.
+    """
+    config: Any = getattr(tower, "config", None)
+    kind = getattr(config, "model_type", type(tower).__name__)
+    parts: Any = getattr(tower, "vision_model", tower)
+    if kind == "clip_vision_model" or kind == "clip":
+        vision = getattr(config, "vision_config", config)
+        return _Anatomy(
+            embed=lambda pixels: parts.pre_layrnorm(parts.embeddings(pixels)),
+            blocks=parts.encoder.layers,
+            norm="layer_norm1",
+            attention="self_attn",
+            heads=vision.num_attention_heads,
+            patch=vision.patch_size,
+        )
+    if kind == "dinov2":
+        return _Anatomy(
+            embed=parts.embeddings,
+            blocks=parts.encoder.layer,
+            norm="norm1",
+            attention="attention",
+            heads=config.num_attention_heads,
+            patch=config.patch_size,
+        )
+    raise ConfigError(
+        f"vision tower is {kind!r}; expected one with a [CLS] token that is read here: clip_vision_model (LLaVA-1.5, "
+        "LLaVA-NeXT, Video-LLaVA) or dinov2. Towers without [CLS] (SigLIP, Qwen-VL) need a scorer of their own"
+    )
+
+
+def depth_of(tower: nn.Module) -> int:
+    """Count the blocks of a tower.
+
+    Raises:
+        ConfigError: If the tower is of an unknown type.
+    """
+    return len(_anatomy(tower).blocks)
+
+
+def blocks_run(depth: int, layer: int) -> int:
+    """Translate an index into `hidden_states` (−2: the one before the last) into the number of blocks that make it.
+
+    Raises:
+        ConfigError: If the index is outside of the tower, or selects the embeddings, which no block has made.
+    """
+    run = layer + depth + 1 if layer < 0 else layer
+    if not 1 <= run <= depth:
+        raise ConfigError(f"hidden state {layer} of a tower with {depth} blocks; expected {-depth}…{depth} without 0")
+    return run
+
+
+def cls_row(
+    query: Float[Tensor, "units inner"], keys: Float[Tensor, "units tokens inner"], heads: int
+) -> Float[Tensor, "units heads patches"]:
+    """Attention of the [CLS] query to the patches: softmax over all tokens, then [CLS] itself is dropped.
+
+    The row is not renormalised, as in both papers. The softmax is in float32.
+
+    Args:
+        query: Query projection of [CLS], heads concatenated.
+        keys: Key projections of [CLS] (first) and patches, heads concatenated.
+        heads: Number of heads; the scale is (inner / heads)^-0.5.
+
+    Source:
+        FasterVLM (arXiv 2412.01818v1), the authors' `clip_encoder.py`: `attentions[i][:, :, 0, 1:]`.
+    """
+    units, tokens, inner = keys.shape
+    size = inner // heads
+    logits = torch.einsum("uhd,uthd->uht", query.view(units, heads, size), keys.view(units, tokens, heads, size))
+    return torch.softmax(logits.float() * size**-0.5, dim=-1)[..., 1:]
+
+
+class _Listener:
+    """Reads the query and key projections of chosen blocks by forward hooks; removed on exit."""
+
+    def __init__(self, anatomy: _Anatomy, reads: Reads) -> None:
+        self.rows: dict[int, Tensor] = {}
+        self.keys: dict[int, Tensor] = {}
+        self.queries: dict[int, Tensor] = {}
+        self._anatomy, self._reads = anatomy, reads
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> _Listener:
+        for index in sorted({*self._reads.rows, *self._reads.keys}):
+            attention = getattr(self._anatomy.blocks[index], self._anatomy.attention)
+            for name, heard in (("q_proj", self._hear_query), ("k_proj", self._hear_keys)):
+                hook = getattr(attention, name).register_forward_hook(lambda _m, _i, out, i=index, f=heard: f(i, out))
+                self._handles.append(hook)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hear_query(self, index: int, projected: Tensor) -> None:
+        self.queries[index] = projected[:, 0].detach()
+        self._settle(index)
+
+    def _hear_keys(self, index: int, projected: Tensor) -> None:
+        self.keys[index] = projected.detach()
+        self._settle(index)
+
+    def _settle(self, index: int) -> None:
+        """Once both projections of a block were heard: make the row, and forget what nobody reads."""
+        if index not in self.queries or index not in self.keys:
+            return
+        if index in self._reads.rows:
+            self.rows[index] = cls_row(self.queries[index], self.keys[index], self._anatomy.heads)
+        if index not in self._reads.keys:
+            del self.queries[index], self.keys[index]
+
+
+def look(
+    tower: nn.Module,
+    pixels: Float[Tensor, "units channels height width"],
+    reads: Reads,
+    layers: int | Iterable[int] = -2,
+) -> View:
+    """Run a tower up to the hidden state that is used, and read what a selector asks for.
+
+    Args:
+        tower: A CLIP or DINOv2 vision model of transformers.
+        pixels: Pixel values as the model's processor makes them.
+        reads: Which blocks to read.
+        layers: Index into `hidden_states` of the features, as in a model's `vision_feature_layer`; several are
+            concatenated along the width, and the last one named is the one that blocks are counted from.
+
+    Returns:
+        A view with one unit per image in `pixels`.
+
+    Raises:
+        ConfigError: If the tower is unknown, or a block is asked for that does not exist or is not run.
+        ShapeError: If `pixels` are not images of whole patches.
+    """
+    anatomy = _anatomy(tower)
+    depth = len(anatomy.blocks)
+    wanted = [blocks_run(depth, layer) for layer in ([layers] if isinstance(layers, int) else layers)]
+    run = max(wanted)
+    for index in reads.rows:
+        if not 0 <= index < run:
+            raise ConfigError(f"block {index} is to be scored, but blocks 0…{run - 1} of {depth} are run")
+    for index in reads.keys:
+        if not 0 <= index <= min(run, depth - 1):
+            raise ConfigError(f"keys of block {index} are to be read, but blocks 0…{run - 1} of {depth} are run")
+    height, width = pixels.shape[-2:]
+    if height % anatomy.patch or width % anatomy.patch:
+        raise ShapeError(f"pixels are {height} × {width}; expected multiples of the patch size {anatomy.patch}")
+
+    states: dict[int, Tensor] = {}
+    with _Listener(anatomy, reads) as heard:
+        state = anatomy.embed(pixels)
+        for index in range(run):
+            state = anatomy.blocks[index](state, None)
+            if index + 1 in wanted:
+                states[index + 1] = state
+        if run in reads.keys:
+            block = anatomy.blocks[run]
+            attention, normed = getattr(block, anatomy.attention), getattr(block, anatomy.norm)(state)
+            attention.q_proj(normed[:, :1])
+            attention.k_proj(normed)
+    features = states[wanted[0]] if len(wanted) == 1 else torch.cat([states[count] for count in wanted], dim=-1)
+    return View(
+        patches=features[:, 1:],
+        cls=features[:, 0],
+        rows=heard.rows,
+        keys=heard.keys,
+        queries=heard.queries,
+        grid=(height // anatomy.patch, width // anatomy.patch),
+        heads=anatomy.heads,
+        depth=depth,
+        run=run,
+        pixels=pixels,
+    )
+
+
+def keep_tokens(
+    scores: Float[Tensor, "units patches"], keep: int, valid: Bool[Tensor, "units patches"] | None = None
+) -> Bool[Tensor, "units patches"]:
+    """Mark the highest-scoring patches. Of equal scores the earlier patch wins, so that every turn keeps the same.
+
+    A mask is also an order: the kept patches stay in raster order, because a language model reads by position.
+
+    Args:
+        scores: Importance of each patch.
+        keep: Patches to keep in each unit; a unit with fewer valid ones keeps those.
+        valid: False where a patch must not be kept.
+
+    Raises:
+        ConfigError: If a score is not a number.
+
+    >>> keep_tokens(torch.tensor([[0.3, 0.1, 0.6, 0.3]]), keep=2)
+    tensor([[ True, False,  True, False]])
+    """
+    if bool(torch.isnan(scores).any()):
+        raise ConfigError("scores contain NaN; the pixel values or the tower's weights are not finite numbers")
+    if valid is not None:
+        scores = scores.masked_fill(~valid, -torch.inf)
+    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices[:, :keep]
+    mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device).scatter_(1, order, True)
+    return mask if valid is None else mask & valid
+
+
+def kept_indices(mask: Bool[Tensor, "units patches"]) -> list[Int[Tensor, " _"]]:
+    """The kept patches of each unit, ascending."""
+    return [unit.nonzero().squeeze(1) for unit in mask]
