@@ -74,7 +74,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def demo(out: Path) -> None:
         raise error
 
-    monkeypatch.setitem(sys.modules, "tamis.vision.demo", SimpleNamespace(run=demo))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tamis.vision.demo", SimpleNamespace(run=demo))
 
 
 def test_a_package_that_is_missing_is_answered_with_the_pip_command(
@@ -116,7 +116,7 @@ def test_demo_prints_the_report_on_stdout_and_the_seconds_on_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = SimpleNamespace(run=lambda out: out / "report.html")
-    monkeypatch.setitem(sys.modules, "tamis.vision.demo", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tamis.vision.demo", module)
     code, out, err = run(capsys, f"demo --out {tmp_path}")
     assert (code, out) == (0, f"{tmp_path}/report.html\n")
     assert err.startswith("tamis: vision: ")

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -85,7 +86,7 @@ def test_the_worked_example_of_a_method_works() -> None:
 
     from tamis.vision.tower import Reads
 
-    names: dict[str, object] = {"__name__": "norm", "torch": torch, "Reads": Reads}
+    names: dict[str, Any] = {"__name__": "norm", "torch": torch, "Reads": Reads}
     for code in blocks(ROOT / "docs" / "adding-a-method.md", "python"):
         exec(code, names)
     names["test_norm_keeps_the_longest_vectors"]()

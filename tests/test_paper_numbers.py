@@ -16,8 +16,13 @@ TEN = ("vqav2", "gqa", "vizwiz", "sqa", "textvqa", "pope", "mme_score", "mmb", "
 VIDEO = ("tgif", "msvd", "msrvtt", "activitynet")
 
 
+def source(run: Run) -> dict[str, str]:
+    assert run.source is not None
+    return run.source
+
+
 def rows(dataset: str, table: str | None = None) -> list[Run]:
-    return [run for run in RUNS if run.dataset == dataset and (table is None or run.source["table"] == table)]
+    return [run for run in RUNS if run.dataset == dataset and (table is None or source(run)["table"] == table)]
 
 
 def relative(run: Run, base: Run, names: tuple[str, ...]) -> float:
@@ -30,21 +35,21 @@ def unpruned(run: Run) -> Run:
 
 
 def table_of(run: Run) -> tuple[str, str]:
-    return run.source["paper"], run.source["table"]
+    return source(run)["paper"], source(run)["table"]
 
 
 def test_every_line_is_published_and_names_paper_table_and_row() -> None:
-    assert all(run.published and set(run.source) == {"paper", "table", "row"} for run in RUNS)
-    assert {run.source["paper"] for run in RUNS} == {"arXiv:2412.05819", "arXiv:2412.01818v1"}
+    assert all(run.published and set(source(run)) == {"paper", "table", "row"} for run in RUNS)
+    assert {source(run)["paper"] for run in RUNS} == {"arXiv:2412.05819", "arXiv:2412.01818v1"}
 
 
 def test_no_row_of_a_table_stands_there_twice() -> None:
-    labels = [(*table_of(run), run.source["row"]) for run in RUNS]
+    labels = [(*table_of(run), source(run)["row"]) for run in RUNS]
     assert len(labels) == len(set(labels))
 
 
 def test_all_rows_of_the_figures_are_there() -> None:
-    count = {name: len(list(group)) for name, group in groupby(RUNS, key=lambda run: run.source["table"])}
+    count = {name: len(list(group)) for name, group in groupby(RUNS, key=lambda run: source(run)["table"])}
     assert count == {
         "figure performance": 1 + 3 * 3,
         "figure latency": 3,
@@ -56,7 +61,7 @@ def test_all_rows_of_the_figures_are_there() -> None:
     }
 
 
-@pytest.mark.parametrize("run", rows("ten-benchmarks"), ids=lambda run: f"{run.config['model']} {run.source['row']}")
+@pytest.mark.parametrize("run", rows("ten-benchmarks"), ids=lambda run: f"{run.config['model']} {source(run)['row']}")
 def test_the_relative_average_of_ten_benchmarks_follows_from_the_cells(run: Run) -> None:
     computed = relative(run, unpruned(run), TEN)
     note = run.config.get("note")
@@ -64,7 +69,7 @@ def test_the_relative_average_of_ten_benchmarks_follows_from_the_cells(run: Run)
         assert run.metrics["relative_average"] == pytest.approx(computed, abs=1.01e-4)
     else:
         assert run.method == "sparsevlm"
-        assert float(re.search(r"recomputed ([\d.]+) %", note)[1]) == pytest.approx(100 * computed, abs=0.005)
+        assert float(re.findall(r"recomputed ([\d.]+) %", note)[0]) == pytest.approx(100 * computed, abs=0.005)
         assert abs(run.metrics["relative_average"] - computed) > 1e-3
 
 
@@ -73,14 +78,14 @@ def test_four_rows_print_an_average_that_their_cells_do_not_give() -> None:
     assert notes == {("llava-1.5-7b", 288), ("llava-1.5-7b", 144), ("llava-1.5-7b", 58), ("llava-next-7b", 720)}
 
 
-@pytest.mark.parametrize("run", rows("eight-benchmarks"), ids=lambda run: run.source["row"])
+@pytest.mark.parametrize("run", rows("eight-benchmarks"), ids=lambda run: source(run)["row"])
 def test_the_average_of_eight_benchmarks_is_their_mean(run: Run) -> None:
     cells = [value for name, value in run.metrics.items() if name != "average"]
     assert len(cells) == 8
     assert run.metrics["average"] == pytest.approx(fmean(cells), abs=1.01e-3)
 
 
-@pytest.mark.parametrize("run", rows("four-video-benchmarks"), ids=lambda run: run.source["row"])
+@pytest.mark.parametrize("run", rows("four-video-benchmarks"), ids=lambda run: source(run)["row"])
 def test_the_video_averages_follow_from_the_cells(run: Run) -> None:
     base = unpruned(run)
     scores = tuple(f"{name}_score" for name in VIDEO)
@@ -108,7 +113,7 @@ def test_fractions_are_fractions_and_scores_say_so_in_their_names() -> None:
 
 
 def test_the_rows_the_papers_are_known_for_are_as_printed() -> None:
-    by_row = {(run.source["table"], run.source["row"]): run.metrics for run in RUNS}
+    by_row = {(source(run)["table"], source(run)["row"]): run.metrics for run in RUNS}
     assert by_row["figure llava-1.5-7b", "FasterVLM @ 58 tokens"] == {
         "vqav2": 0.7192, "gqa": 0.5491, "vizwiz": 0.5301, "sqa": 0.6891, "textvqa": 0.5528, "pope": 0.7585,
         "mme_score": 1348.63, "mmb": 0.6057, "mmb_cn": 0.5490, "mmvet": 0.3010, "relative_average": 0.9424,

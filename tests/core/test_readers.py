@@ -1,5 +1,6 @@
 import io
 import os
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tamis.core.errors import FileError, LimitError
+from tamis.core.errors import FileError, LimitError, MissingExtraError
 from tamis.core.readers import IMAGE_SUFFIXES, Limits, list_images, read_image, read_video_frames
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -88,12 +89,19 @@ def png(width: int, height: int) -> bytes:
     return content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:]
 
 
-@pytest.mark.parametrize("side", [7_100, 10_000, 40_000])
-def test_a_picture_bomb_is_refused_by_its_header(side: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "limit"), [(7_100, 50_000_000), (10_000, 50_000_000), (40_000, 178_956_970)])
+def test_a_picture_bomb_is_refused_by_its_header(side: int, limit: int, tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(side, side))
-    with pytest.raises(LimitError, match=r"bomb\.png: .*pixels.*50000000"):
+    with pytest.raises(LimitError, match=rf"bomb\.png: .*pixels.*limit (is|of) {limit}"):
         read_image(path)
+
+
+def test_a_larger_limit_lets_a_larger_picture_through_to_the_decoder(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(10_000, 9_500))
+    with pytest.raises(FileError, match="damaged"):  # where the pixels that the header promised turn out to be missing
+        read_image(path, Limits(max_pixels=100_000_000))
 
 
 def test_limits_hold_at_their_edge(tmp_path: Path) -> None:
@@ -134,6 +142,7 @@ def video(path: Path, count: int, *, size: int = 32, codec: str = "mpeg4", rate:
     """A video whose frame i has the grey level 2 i."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
         for i in range(count):
             frame = av.VideoFrame.from_ndarray(np.full((size, size, 3), 2 * i, dtype=np.uint8), format="rgb24")
@@ -207,10 +216,19 @@ def test_sound_is_no_video(tmp_path: Path) -> None:
         stream = container.add_stream("pcm_s16le", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), dtype=np.int16), layout="mono")
         frame.sample_rate = 8000
+        assert isinstance(stream, av.AudioStream)
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(FileError, match=r"a\.mkv: has no video stream"):
         read_video_frames(path, 1)
+
+
+def test_a_missing_package_is_answered_with_the_pip_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "av", None)
+    for read in (lambda: read_image(tmp_path / "a.png"), lambda: read_video_frames(tmp_path / "a.mp4", 1)):
+        with pytest.raises(MissingExtraError, match=r"pip install 'tamis\[vision\]'"):
+            read()
 
 
 def test_pictures_are_listed_in_order_and_links_out_of_the_folder_are_left_out(tmp_path: Path) -> None:

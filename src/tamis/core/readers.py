@@ -60,15 +60,13 @@ def read_image(path: str | Path, limits: Limits = DEFAULT) -> Image:
     _check_file(path, limits.max_image_bytes)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit decides
             with Image.open(path, formats=_IMAGE_FORMATS) as image:
                 _check_pixels(path, *image.size, limits)
                 animated = bool(getattr(image, "is_animated", False))
                 rgb = _to_rgb(ImageOps.exif_transpose(image))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(
-            f"{path}: too many pixels; the limit is {limits.max_pixels}; make the picture smaller"
-        ) from error
+    except Image.DecompressionBombError as error:
+        raise LimitError(f"{path}: {_one_line(error)}; make the picture smaller") from error
     except UnidentifiedImageError as error:
         raise FileError(f"{path}: not a picture; expected {', '.join(_IMAGE_FORMATS)}") from error
     except (FileError, LimitError):

@@ -74,7 +74,6 @@ def plot_style() -> dict[str, Any]:
         "savefig.facecolor": "none",
         "figure.figsize": (5.6, 3.6),
         "figure.constrained_layout.use": True,
-        "font.family": "sans-serif",
         "font.size": 11.0,
         "grid.color": _INK,
         "grid.alpha": 0.22,
@@ -83,8 +82,6 @@ def plot_style() -> dict[str, Any]:
         "legend.labelcolor": _INK,
         "lines.linewidth": 2.0,
         "lines.markersize": 5.5,
-        "image.cmap": "viridis",
-        "svg.fonttype": "path",
     }
 
 
@@ -345,21 +342,22 @@ class Report:
         title: What the report is about.
         lead: One or two sentences that say the result.
 
-    >>> report = Report("Receipt", "58 of 576 tokens kept.")
-    >>> report.add(Section("Cost"), "Measured on this machine.", Table(["step", "ms"], [["tower", 12.5]]))
-    >>> print(report.markdown())
-    # Receipt
-    <BLANKLINE>
-    58 of 576 tokens kept.
-    <BLANKLINE>
-    ## Cost
-    <BLANKLINE>
-    Measured on this machine.
-    <BLANKLINE>
-    | step  |   ms |
-    | ----- | ---: |
-    | tower | 12.5 |
-    <BLANKLINE>
+    Examples:
+        >>> report = Report("Receipt", "58 of 576 tokens kept.")
+        >>> report.add(Section("Cost"), "Measured on this machine.", Table(["step", "ms"], [["tower", 12.5]]))
+        >>> print(report.markdown())
+        # Receipt
+        <BLANKLINE>
+        58 of 576 tokens kept.
+        <BLANKLINE>
+        ## Cost
+        <BLANKLINE>
+        Measured on this machine.
+        <BLANKLINE>
+        | step  |   ms |
+        | ----- | ---: |
+        | tower | 12.5 |
+        <BLANKLINE>
     """
 
     def __init__(self, title: str, lead: str = "") -> None:

@@ -1,0 +1,144 @@
+"""Find a model by name, directory or Hub id, and prepare pictures for it. Runs no code that a model brings along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+)
+from transformers.utils import logging as transformers_logging
+
+from tamis.core.errors import ConfigError, FileError, TamisError
+from tamis.core.models import installed
+from tamis.vision.models import MODELS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TOWERS = ("clip", "clip_vision_model", "dinov2")
+FAMILIES = ("llava", "llava_next", "video_llava")
+DINOV2_SIDE = 336
+"""Side of the square that a DINOv2 tower is shown, in pixels: with patches of 14, the 576 tokens of LLaVA-1.5."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A vision tower with its image processor, and the vision-language model around it if there is one."""
+
+    name: str
+    """What the user called it."""
+    family: str
+    """Its `model_type`."""
+    tower: nn.Module
+    images: Any
+    """transformers' image processor."""
+    layers: int | Sequence[int]
+    """Index into `hidden_states` of the features."""
+    model: Any | None = None
+    """The vision-language model."""
+    tokenizer: Any | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tower is."""
+        return next(self.tower.parameters()).device
+
+    def pixels(self, pictures: Sequence[Image | NDArray[np.uint8]]) -> Tensor:
+        """Prepare pictures as the tower takes them, one unit each (LLaVA-NeXT: the small copy of the whole)."""
+        prepared = self.images(images=list(pictures), return_tensors="pt")
+        pixels: Tensor = next(value for key, value in prepared.items() if key.startswith("pixel_values"))
+        if pixels.ndim == 5:
+            pixels = pixels[:, 0]
+        return pixels.to(self.device)
+
+    def shown(self, pixels: Tensor) -> NDArray[np.uint8]:
+        """Turn pixel values back into what the tower saw, (units, height, width, 3)."""
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.images.image_mean, self.images.image_std))
+        seen = (pixels.detach().float().cpu() * std + mean).clamp(0, 1) * 255
+        return seen.round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def load(name: str, device: str = "cpu") -> Loaded:
+    """Load a model.
+
+    Args:
+        name: A name that `tamis models list` shows, a directory, or the id of a Hub repository.
+        device: Where to put it, as torch names devices.
+
+    Raises:
+        ConfigError: If the name is unknown, the model is of an unknown family, or it wants to run its own code.
+        FileError: If the directory holds no such model.
+    """
+    source = _find(name)
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        family = config.model_type
+        if family not in (*TOWERS, *FAMILIES):
+            raise ConfigError(
+                f"{name} is a {family!r} model; expected a vision-language model ({', '.join(FAMILIES)}) or a vision "
+                f"tower with a [CLS] token ({', '.join(TOWERS)})"
+            )
+        kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
+        model: Any = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="auto")
+        model = model.to(device).eval()
+        images = AutoImageProcessor.from_pretrained(source, trust_remote_code=False, backend="pil")
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
+    except TamisError:
+        raise
+    except Exception as error:  # transformers raises whatever a damaged or foreign directory leads it to
+        raise FileError(f"{name}: cannot be loaded as a model ({_first_line(error)}); check the directory") from error
+    if family == "dinov2":
+        images.size = {"shortest_edge": DINOV2_SIDE}
+        images.crop_size = {"height": DINOV2_SIDE, "width": DINOV2_SIDE}
+    if family not in FAMILIES:
+        return Loaded(name, family, model, images, layers=-2)
+    tower = model.model.video_tower if family == "video_llava" else model.model.vision_tower
+    return Loaded(name, family, tower, images, config.vision_feature_layer, model, tokenizer)
+
+
+def _find(name: str) -> str:
+    """Turn a name into a directory or a Hub id, and check the directory before anything reads it."""
+    if name in MODELS:
+        folder = installed(MODELS[name])
+        if folder is None:
+            raise ConfigError(f"{name} is not on this machine yet; run: tamis models pull {name}")
+        return str(folder)
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        if "/" not in name or name.startswith((".", "/", "~")) or path.exists():
+            known = ", ".join(MODELS)
+            raise ConfigError(f"no model {name!r}; expected {known}, a model directory, or a Hub id such as org/name")
+        return name
+    settings = path / "config.json"
+    if not settings.is_file():
+        raise FileError(f"{name}: no config.json; expected a model directory of transformers")
+    try:
+        config = json.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{settings}: not readable as JSON ({_first_line(error)})") from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise FileError(f"{settings}: no model_type; expected a model directory of transformers")
+    if "auto_map" in config:
+        raise ConfigError(f"{name} wants to run code of its own (auto_map in config.json), which is refused")
+    if not any(path.glob("*.safetensors")):
+        raise FileError(f"{name}: no weights; expected model.safetensors (pickled .bin and .pt files are not read)")
+    return str(path)
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
