@@ -6,6 +6,7 @@ import os
 import re
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -268,6 +269,12 @@ def test_measured_tables_leave_out_published_and_dirty_lines() -> None:
     runs = [published("fastervlm", 0.9, 0.25), measured("fastervlm", 0.8, dirty=True), measured("fastervlm", 0.7)]
     (table,) = results_tables(runs)
     assert [row[2] for row in table.rows] == [0.7]
+
+
+def test_a_metric_with_an_interval_shows_it_in_the_same_decimals() -> None:
+    run = replace(measured("random", 0.5), intervals={"accuracy": [0.45, 0.5512]})
+    (table,) = results_tables([run])
+    assert table.rows[0][2] == "0.500 (0.450 to 0.551)"
 
 
 def test_published_and_measured_numbers_stand_in_columns_of_their_own() -> None:

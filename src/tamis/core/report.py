@@ -553,7 +553,8 @@ def _with_interval(run: Run, metric: str) -> Cell:
     value, interval = run.metrics.get(metric), run.intervals.get(metric)
     if value is None or interval is None:
         return value
-    return f"{value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
+    decimals = 3 if abs(value) < 10 else 1
+    return f"{value:.{decimals}f} ({interval[0]:.{decimals}f} to {interval[1]:.{decimals}f})"
 
 
 def _format_column(cells: Sequence[Cell]) -> list[str]:

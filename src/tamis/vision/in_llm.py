@@ -14,19 +14,17 @@ are computed, raters × tokens.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
-from transformers.models.llama.modeling_llama import rotate_half
 
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError
@@ -149,7 +147,7 @@ class _Shortened:
     width: int
     """Tokens of the full prompt, padding included."""
     masks: dict[int, Bool[Tensor, "batch kept"]] = field(default_factory=dict)
-    """First layer of a stage → which of the keys cached from there on are no padding."""
+    """First layer of a stage → which keys of the prompt that are cached from there on are no padding."""
 
 
 @dataclass
@@ -157,28 +155,31 @@ class _Pass:
     """One pass through the layers, as far as it has come."""
 
     memory: _Shortened
+    decoding: bool
+    """Whether the pass goes on after a prompt that is in the cache."""
     mask: Bool[Tensor, "batch keys"]
-    """True where a key is no padding. While decoding: of the full prompt and all that came after it."""
-    image: Bool[Tensor, "batch tokens"] | None
-    """True where a token is an image token; None while decoding."""
-    raters: Bool[Tensor, "batch tokens"] | None
-    totals: tuple[int, ...] = ()
+    """True where a key is no padding; while decoding, of the full prompt and all that came after it."""
+    image: Bool[Tensor, "batch tokens"]
+    """True where a token is an image token of the prompt."""
+    raters: Bool[Tensor, "batch tokens"]
+    """True where a token rates the image tokens of its sample."""
+    totals: list[int]
     """Image tokens of each sample before the first stage."""
     short: bool = False
     """Whether tokens were dropped before the current layer."""
-    causal: Tensor | None = None
+    causal: Any = None
     """The layers' attention mask from the last stage on, as the attention implementation takes it."""
     rotary: tuple[Tensor, Tensor] | None = None
-    """Cosine and sine of the remaining positions, (batch, tokens, head size); None while decoding."""
+    """Cosine and sine of the positions that are left, (batch, tokens, head size); None: those of the whole pass."""
 
 
 class _Run:
-    """A pruner at work in a model: the hooks and what they hand to each other."""
+    """A pruner at work in a model: the hooks, and what they hand to each other."""
 
     def __init__(self, pruner: InLLMPruner, model: nn.Module) -> None:
         inner: Any = getattr(model, "model", None)
         text: Any = getattr(inner, "language_model", None)
-        config = getattr(text, "config", None)
+        config: Any = getattr(text, "config", None)
         kind = getattr(config, "model_type", None)
         if kind not in _KINDS or not hasattr(model, "generate"):
             raise ConfigError(
@@ -198,142 +199,130 @@ class _Run:
         self.pruner, self.model, self.inner, self.text = pruner, model, inner, text
         self.stages = pruner.layers(len(text.layers))
         self.prompt: int | None = None
-        """Width of the prompt that is being continued by `generate`: 0 until its first pass, None outside of it."""
+        """Width of the prompt that `generate` continues: 0 until its first pass, None outside of `generate`."""
         self.image: Tensor | None = None
         """Where the placeholders are, on the way from the outer model's forward to the language model's."""
         self.now: _Pass | None = None
         self.heard: dict[tuple[int, str], Tensor] = {}
-        """(layer, "q_proj" or "k_proj") → that projection's output in this pass."""
+        """(first layer of a stage, "q_proj" or "k_proj") → what that projection of the layer before made."""
 
     def hook(self, undo: ExitStack) -> None:
-        """Set every hook; `undo` removes them."""
+        """Set every hook; `undo` puts back what was there."""
+        layers = self.text.layers
         hooks = [
             self.inner.register_forward_pre_hook(self._find_images, with_kwargs=True),
             self.text.register_forward_pre_hook(self._begin, with_kwargs=True),
             self.text.register_forward_hook(self._end, always_call=True),
         ]
-        for layer in range(self.stages[0], len(self.text.layers)):
-            hooks.append(
-                self.text.layers[layer].register_forward_pre_hook(partial(self._enter, layer), with_kwargs=True)
-            )
+        for layer in range(self.stages[0], len(layers)):
+            hooks.append(layers[layer].register_forward_pre_hook(partial(self._enter, layer), with_kwargs=True))
         for layer in self.stages:
             for name in ("q_proj", "k_proj"):
-                projection = getattr(self.text.layers[layer - 1].self_attn, name)
+                projection = getattr(layers[layer - 1].self_attn, name)
                 hooks.append(projection.register_forward_hook(partial(self._hear, (layer, name))))
         for hook in hooks:
             undo.callback(hook.remove)
-        before = vars(self.model).get("generate")
-        stock = self.model.generate
-        setattr(self.model, "generate", partial(self._generate, stock))
-        undo.callback(
-            partial(delattr, self.model, "generate")
-            if before is None
-            else partial(setattr, self.model, "generate", before)
-        )
+        attributes = vars(self.model)
+        before = {name: attributes[name] for name in ("generate",) if name in attributes}
+        attributes["generate"] = self._generating()
+        undo.callback(attributes.update, before)
+        undo.callback(attributes.pop, "generate")
 
-    def _generate(self, stock: Any, *args: Any, **kwargs: Any) -> Any:
-        settings = (
-            kwargs.get("generation_config") or (args[1] if len(args) > 1 else None) or self.model.generation_config
-        )
-        for name in _PIECEWISE:
-            if kwargs.get(name, getattr(settings, name, None)) is not None:
-                raise ConfigError(f"{name} is set; {self.pruner.name} needs the whole prompt in one pass: leave it out")
-        self.prompt = 0
-        try:
-            return stock(*args, **kwargs)
-        finally:
-            self.prompt = None
+    def _generating(self) -> Callable[..., Any]:
+        model: Any = self.model
+        stock = model.generate
+
+        @wraps(stock)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            settings = (
+                kwargs.get("generation_config") or (args[1] if len(args) > 1 else None) or model.generation_config
+            )
+            for name in _PIECEWISE:
+                if kwargs.get(name, getattr(settings, name, None)) is not None:
+                    raise ConfigError(
+                        f"{name} is set; {self.pruner.name} needs the whole prompt in one pass: leave {name} out"
+                    )
+            self.prompt = 0
+            try:
+                return stock(*args, **kwargs)
+            finally:
+                self.prompt = None
+
+        return generate
 
     def _find_images(self, inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        ids = kwargs.get("input_ids", args[0] if args else None)
-        embeds = kwargs.get("inputs_embeds")
-        self.image = None
-        for modality in ("image", "video"):
-            token = getattr(inner.config, f"{modality}_token_id", None)
-            if token is None:
-                continue
-            if ids is not None:
-                found = ids == token
-            else:  # as transformers itself finds them: by their embedding
-                found = (embeds == inner.get_input_embeddings()(torch.tensor(token, device=embeds.device))).all(-1)
-            self.image = found if self.image is None else self.image | found
+        ids, embeds = kwargs.get("input_ids", args[0] if args else None), kwargs.get("inputs_embeds")
+        found: list[Tensor] = []
+        for name in ("image_token_id", "video_token_id"):
+            token = getattr(inner.config, name, None)
+            if token is not None and ids is not None:
+                found.append(ids == token)
+            elif token is not None and embeds is not None:  # as transformers itself finds them: by their embedding
+                found.append(
+                    (embeds == inner.get_input_embeddings()(torch.tensor(token, device=embeds.device))).all(-1)
+                )
+        self.image = torch.stack(found).any(0) if found else None
 
     def _begin(self, text: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Decide whether this pass prunes, continues a pruned prompt, or is none of ours."""
-        image, self.image = self.image, None
-        self.now = None
-        if _ACTIVE.get(text) is not self or image is None:
+        """Tell whether this pass prunes a prompt, goes on after one that was pruned, or neither."""
+        image, self.image, self.now = self.image, None, None
+        if image is None or _ACTIVE.get(text) is not self:
             return
-        embeds, cache, given = kwargs["inputs_embeds"], kwargs.get("past_key_values"), kwargs.get("attention_mask")
-        seen = int(cache.get_seq_length()) if cache is not None else 0
-        width = embeds.shape[1]
-        if self.prompt == 0:
-            self.prompt = width
-        if seen > 0:
-            self._continue(embeds, cache, given, image)
-            return
-        if isinstance(cache, Cache) and hasattr(cache, _MEMORY):
-            delattr(cache, _MEMORY)
-        image = image & (torch.arange(width, device=image.device) < (self.prompt or width))
-        if not bool(image.any()):
-            return
-        if getattr(cache, "is_compileable", False) or (
-            given is not None and (not isinstance(given, Tensor) or given.ndim != 2)
-        ):
-            raise ConfigError(
-                f"the cache is a {type(cache).__name__} of fixed length or the attention mask is not (batch, tokens); "
-                f"{self.pruner.name} needs a cache that grows: leave cache_implementation out"
-            )
-        mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device) if given is None else given.bool()
-        image = image & mask
-        prompt = mask & (torch.arange(width, device=mask.device) < (self.prompt or width))
-        raters = torch.zeros_like(image)
-        for sample in image.any(-1).nonzero().squeeze(1).tolist():
-            raters[sample] = self.pruner.raters(embeds[sample].detach(), image[sample], prompt[sample])
-        self.now = _Pass(_Shortened(width), mask, image, raters, tuple(image.sum(-1).tolist()))
-
-    def _continue(self, embeds: Tensor, cache: Any, given: Tensor | None, image: Tensor) -> None:
-        """Go on after a prompt that is in the cache."""
+        embeds, cache, mask = kwargs["inputs_embeds"], kwargs.get("past_key_values"), kwargs.get("attention_mask")
         batch, width = embeds.shape[:2]
-        seen = int(cache.get_seq_length())
-        if width > 1 and bool(image.any()):
+        seen = 0 if cache is None else int(cache.get_seq_length())
+        if cache is not None and seen == 0:
+            vars(cache).pop(_MEMORY, None)  # it was emptied and is used again
+        if self.prompt == 0:
+            self.prompt = seen + width
+        image = image & (seen + torch.arange(width, device=image.device) < (self.prompt or seen + width))
+        memory: _Shortened | None = getattr(cache, _MEMORY, None)
+        if memory is None and not bool(image.any()):
+            return
+        if getattr(cache, "is_compileable", False) or (mask is not None and getattr(mask, "ndim", 0) != 2):
+            raise ConfigError(
+                f"the cache is a {type(cache).__name__} of fixed length, or the attention mask is not (batch, tokens); "
+                f"{self.pruner.name} needs a cache that grows and a plain mask: leave cache_implementation out"
+            )
+        if seen > 0 and bool(image.any()):
             raise ConfigError(
                 f"image tokens come on top of {seen} cached tokens; {self.pruner.name} needs the whole prompt in one "
                 "pass: leave past_key_values out"
             )
-        memory = getattr(cache, _MEMORY, None)
-        if memory is not None:
-            mask = (
-                torch.ones(batch, seen + width, dtype=torch.bool, device=embeds.device)
-                if given is None
-                else given.bool()
-            )
-            self.now = _Pass(memory, mask, None, None)
+        mask = torch.ones(batch, seen + width, dtype=torch.bool, device=embeds.device) if mask is None else mask.bool()
+        raters = torch.zeros_like(image)
+        if memory is None:
+            image = image & mask
+            prompt = mask & (torch.arange(width, device=mask.device) < (self.prompt or width))
+            for sample in image.any(-1).nonzero().squeeze(1).tolist():
+                raters[sample] = self.pruner.raters(embeds[sample].detach(), image[sample], prompt[sample])
+        now = _Pass(memory or _Shortened(width), memory is not None, mask, image, raters, image.sum(-1).tolist())
+        self.now = now
 
     def _end(self, text: Any, args: tuple[Any, ...], output: Any) -> None:
         self.now = None
         self.heard.clear()
 
     def _hear(self, key: tuple[int, str], projection: Any, args: tuple[Any, ...], output: Tensor) -> None:
-        if self.now is not None and self.now.image is not None:
+        if self.now is not None and not self.now.decoding:
             self.heard[key] = output.detach()
 
     def _enter(self, layer: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Hand a layer the shorter inputs; before the first layer of a stage, shorten them."""
+        """Hand a layer what is left; before the first layer of a stage, drop what is not kept."""
         now = self.now
         if now is None:
             return None
         states = args[0]
         if layer in self.stages:
-            cache = kwargs.get("past_key_values")
-            if now.image is None:
-                shortened = now.memory.masks.get(layer)
-                mask = None if shortened is None else torch.cat([shortened, now.mask[:, now.memory.width :]], dim=1)
-            else:
+            cache, memory = kwargs.get("past_key_values"), now.memory
+            mask: Tensor | None = None
+            if not now.decoding:
                 states, mask = self._drop(now, layer, states, now.rotary or kwargs["position_embeddings"])
                 if mask is not None and cache is not None:
-                    now.memory.masks[layer] = mask
-                    setattr(cache, _MEMORY, now.memory)
+                    memory.masks[layer] = mask
+                    vars(cache)[_MEMORY] = memory
+            elif layer in memory.masks:
+                mask = torch.cat([memory.masks[layer], now.mask[:, memory.width :]], dim=1)
             if mask is not None:
                 now.short = True
                 now.causal = create_causal_mask(self.text.config, states, mask, cache, layer_idx=layer)
@@ -352,7 +341,6 @@ class _Run:
         Returns:
             The states that are left, and which of them are no padding; None if nothing was dropped.
         """
-        assert now.image is not None and now.raters is not None
         stay = torch.ones_like(now.image)
         states = states.clone()
         for sample, total in enumerate(now.totals):
@@ -377,33 +365,29 @@ class _Run:
         return states[rows, source], now.mask
 
     def _scores(self, now: _Pass, layer: int, sample: int, rotary: tuple[Tensor, Tensor]) -> Float[Tensor, " tokens"]:
-        """Attention that each token of a sample gets from its raters in the layer before, mean over heads and raters."""
-        assert now.raters is not None
+        """Attention of a sample's raters to each of its tokens in the layer before, mean over heads and raters."""
         attention: Any = self.text.layers[layer - 1].self_attn
         raters = now.raters[sample].nonzero().squeeze(1)
         cos, sin = (table.expand(len(now.raters), -1, -1)[sample] for table in rotary)
-        keys = self._rotated(self.heard[layer, "k_proj"][sample], cos, sin, attention.head_dim)
-        queries = self._rotated(
-            self.heard[layer, "q_proj"][sample, raters], cos[raters], sin[raters], attention.head_dim
-        )
-        queries = queries.unflatten(1, (keys.shape[1], -1))
+        keys = _rotated(self.heard[layer, "k_proj"][sample], cos, sin)
+        queries = _rotated(self.heard[layer, "q_proj"][sample, raters], cos[raters], sin[raters])
+        queries = queries.view(len(raters), keys.shape[1], -1, keys.shape[2])
         logits = torch.einsum("rkgd,tkd->kgrt", queries, keys).float() * attention.scaling
         visible = now.mask[sample] & (torch.arange(len(keys), device=keys.device) <= raters[:, None])
         return logits.masked_fill(~visible, -torch.inf).softmax(-1).mean((0, 1, 2))
 
-    @staticmethod
-    def _rotated(
-        projected: Float[Tensor, "tokens inner"],
-        cos: Float[Tensor, "tokens size"],
-        sin: Float[Tensor, "tokens size"],
-        size: int,
-    ) -> Float[Tensor, "tokens heads size"]:
-        heads = projected.unflatten(-1, (-1, size))
-        rotated: Tensor = heads * cos[:, None] + rotate_half(heads) * sin[:, None]
-        return rotated
+
+def _rotated(
+    projected: Float[Tensor, "tokens inner"], cos: Float[Tensor, "tokens size"], sin: Float[Tensor, "tokens size"]
+) -> Float[Tensor, "tokens heads size"]:
+    """Split a projection into heads and rotate them to their positions."""
+    heads = projected.view(len(projected), -1, cos.shape[-1])
+    first, second = heads.chunk(2, dim=-1)
+    rotated: Tensor = heads * cos[:, None] + torch.cat([-second, first], dim=-1) * sin[:, None]
+    return rotated
 
 
 _MEMORY = "_tamis_shortened"
-"""Attribute of a cache that holds its `_Shortened`: so a copied cache remembers, and a dropped one takes it along."""
+"""Attribute of a cache that holds its `_Shortened`, so that a copy of the cache remembers too."""
 _ACTIVE: WeakKeyDictionary[nn.Module, _Run] = WeakKeyDictionary()
 """Language model → the innermost pruner at work in it."""

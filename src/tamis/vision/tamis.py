@@ -26,15 +26,6 @@ _FLOOR = 0.1
 """Weight of a patch that has nothing to do with the question, against 1 for the most relevant one. Our choice."""
 
 
-def quality(scores: Float[Tensor, "units patches"]) -> Float[Tensor, "units patches"]:
-    """Turn [CLS] scores into the qualities of a determinantal point process: their square root, 1 on average.
-
-    The gain of a patch is then its log score plus the log of what its features add. Our choice.
-    """
-    scores = scores.clamp(min=torch.finfo(torch.float32).tiny)
-    return (scores / scores.mean(dim=-1, keepdim=True)).sqrt()
-
-
 def relevance(
     patches: Float[Tensor, "units patches width"], words: Sequence[Float[Tensor, "_ width"]]
 ) -> Float[Tensor, "units patches"]:
@@ -90,7 +81,7 @@ class Tamis(Selector):
         Raises:
             ConfigError: If the question is to count and there is none.
         """
-        weights = quality(score(view.rows[block] for block in self.reads(view.depth, view.run).rows))
+        weights = score(view.rows[block] for block in self.reads(view.depth, view.run).rows)
         patches = view.patches.detach().float()
         if self.question:
             if view.question is None or view.project is None:

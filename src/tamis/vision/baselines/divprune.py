@@ -59,8 +59,9 @@ def spread(
 
 def _loneliest(directions: Float[Tensor, "patches width"], valid: Bool[Tensor, " patches"]) -> Tensor:
     """Index of the valid patch whose nearest valid patch is farthest."""
-    cosines = (directions @ directions.T).fill_diagonal_(-torch.inf).masked_fill_(~valid, -torch.inf)
-    cosines = torch.maximum(cosines, cosines.T)  # two patches nearest to each other are an exact tie
+    cosines = directions @ directions.T
+    cosines = torch.maximum(cosines, cosines.T)  # two patches that are nearest to each other tie exactly
+    cosines = cosines.fill_diagonal_(-torch.inf).masked_fill_(~valid, -torch.inf)
     return cosines.amax(-1).masked_fill(~valid, torch.inf).argmin()
 
 
