@@ -47,7 +47,9 @@ def logits(model: Any, ids: list[int], pixels: dict[str, Tensor], prune: Prune) 
     return model.lm_head(text.norm(states[-1]))
 
 
-def greedy(model: Any, ids: list[int], pixels: dict[str, Tensor], prune: Prune, new: int, never: list[int]) -> list[int]:
+def greedy(
+    model: Any, ids: list[int], pixels: dict[str, Tensor], prune: Prune, new: int, never: list[int]
+) -> list[int]:
     """Continue a prompt, computing everything anew for each token."""
     ids, start = list(ids), len(ids)
     for _ in range(new):

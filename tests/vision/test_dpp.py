@@ -83,6 +83,11 @@ def test_a_better_copy_is_worth_less_than_something_new() -> None:
     assert greedy_map(features, torch.tensor([[3.0, 2.9, 0.1]]), 2).tolist() == [[True, False, True]]
 
 
+def test_a_slight_difference_still_counts_as_new() -> None:
+    features = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [1.0, 0.01]]])
+    assert greedy_map(features, torch.tensor([[3.0, 2.9, 0.1]]), 2).tolist() == [[True, False, True]]
+
+
 def test_what_the_choice_spans_already_is_filled_up_by_quality() -> None:
     features = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 2.0], [0.0, 0.0]]])
     quality = torch.tensor([[5.0, 4.0, 0.1, 0.2, 0.3]])

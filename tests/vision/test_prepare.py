@@ -283,7 +283,7 @@ def test_an_image_split_over_two_samples_is_refused(models: Any) -> None:
 
 
 def test_a_model_that_is_no_vision_language_model_is_refused(tower: Any) -> None:
-    with pytest.raises(ConfigError, match="clip_vision_model.*llava"):
+    with pytest.raises(ConfigError, match=r"clip_vision_model.*llava"):
         FasterVLM(4).prepare(tower, input_ids=torch.tensor([[1]]), pixel_values=torch.randn(1, 3, 32, 32))
 
 

@@ -102,7 +102,7 @@ def test_a_tower_without_cls_is_refused_by_name() -> None:
             hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=32
         )
     )
-    with pytest.raises(ConfigError, match="siglip_vision_model.*CLS"):
+    with pytest.raises(ConfigError, match=r"siglip_vision_model.*CLS"):
         look(siglip, torch.randn(1, 3, 32, 32), Reads())
 
 
@@ -111,7 +111,7 @@ def test_a_tower_without_cls_is_refused_by_name() -> None:
     [(Reads(rows=(5,)), -2), (Reads(rows=(-1,)), -2), (Reads(keys=(7,)), -2), (Reads(), 0), (Reads(), 9)],
 )
 def test_blocks_that_do_not_exist_or_are_not_run_are_refused(tower: CLIPVisionModel, reads: Reads, layer: int) -> None:
-    with pytest.raises(ConfigError, match="block|hidden state"):
+    with pytest.raises(ConfigError, match=r"block|hidden state"):
         look(tower, torch.randn(1, 3, 32, 32), reads, layer)
 
 

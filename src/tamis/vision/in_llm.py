@@ -66,11 +66,12 @@ class InLLMPruner(ABC):
         """
 
     @abstractmethod
-    def schedule(self, total: int) -> tuple[int, ...]:
+    def schedule(self, total: int, depth: int) -> tuple[int, ...]:
         """Say how many image tokens each stage keeps by their score.
 
         Args:
             total: Image tokens of the sample before the first stage.
+            depth: Layers of the language model.
 
         Raises:
             BudgetError: If the budget does not fit.
@@ -108,7 +109,7 @@ class InLLMPruner(ABC):
             depth: Layers of the language model.
         """
         counts = [total] * depth
-        for layer, keep in zip(self.layers(depth), self.schedule(total), strict=True):
+        for layer, keep in zip(self.layers(depth), self.schedule(total, depth), strict=True):
             counts[layer:] = [self.left(counts[layer], keep)] * (depth - layer)
         return counts
 
@@ -163,8 +164,8 @@ class _Pass:
     """True where a token is an image token of the prompt."""
     raters: Bool[Tensor, "batch tokens"]
     """True where a token rates the image tokens of its sample."""
-    totals: list[int]
-    """Image tokens of each sample before the first stage."""
+    schedules: list[tuple[int, ...]]
+    """How many image tokens each stage keeps of each sample by score; empty for a sample without any."""
     short: bool = False
     """Whether tokens were dropped before the current layer."""
     causal: Any = None
@@ -291,13 +292,14 @@ class _Run:
             )
         mask = torch.ones(batch, seen + width, dtype=torch.bool, device=embeds.device) if mask is None else mask.bool()
         raters = torch.zeros_like(image)
+        schedules: list[tuple[int, ...]] = [()] * batch
         if memory is None:
             image = image & mask
             prompt = mask & (torch.arange(width, device=mask.device) < (self.prompt or width))
             for sample in image.any(-1).nonzero().squeeze(1).tolist():
                 raters[sample] = self.pruner.raters(embeds[sample].detach(), image[sample], prompt[sample])
-        now = _Pass(memory or _Shortened(width), memory is not None, mask, image, raters, image.sum(-1).tolist())
-        self.now = now
+                schedules[sample] = self.pruner.schedule(int(image[sample].sum()), len(text.layers))
+        self.now = _Pass(memory or _Shortened(width), memory is not None, mask, image, raters, schedules)
 
     def _end(self, text: Any, args: tuple[Any, ...], output: Any) -> None:
         self.now = None
@@ -343,10 +345,9 @@ class _Run:
         """
         stay = torch.ones_like(now.image)
         states = states.clone()
-        for sample, total in enumerate(now.totals):
+        for sample, schedule in enumerate(now.schedules):
             where = now.image[sample].nonzero().squeeze(1)
-            keep = self.pruner.schedule(total)[self.stages.index(layer)] if total else 0
-            if keep < len(where):
+            if schedule and (keep := schedule[self.stages.index(layer)]) < len(where):
                 scores = self._scores(now, layer, sample, rotary)[None, where]
                 selection = self.pruner.select(scores, states[sample, where][None], keep)
                 stay[sample, where] = selection.mask[0]
@@ -374,7 +375,8 @@ class _Run:
         queries = queries.view(len(raters), keys.shape[1], -1, keys.shape[2])
         logits = torch.einsum("rkgd,tkd->kgrt", queries, keys).float() * attention.scaling
         visible = now.mask[sample] & (torch.arange(len(keys), device=keys.device) <= raters[:, None])
-        return logits.masked_fill(~visible, -torch.inf).softmax(-1).mean((0, 1, 2))
+        attended: Tensor = logits.masked_fill(~visible, -torch.inf).softmax(-1)
+        return attended.mean((0, 1, 2))
 
 
 def _rotated(

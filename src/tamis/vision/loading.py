@@ -17,7 +17,6 @@ from transformers import (
     AutoImageProcessor,
     AutoModel,
     AutoModelForImageTextToText,
-    AutoProcessor,
     AutoTokenizer,
 )
 from transformers.utils import logging as transformers_logging
@@ -57,6 +56,17 @@ class Loaded:
         """Where the tower is."""
         return next(self.tower.parameters()).device
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes that an image token takes: in the language model's key–value cache, or as a feature of the tower."""
+        size = next(self.tower.parameters()).element_size()
+        if self.model is None:
+            config: Any = getattr(self.tower.config, "vision_config", self.tower.config)
+            return int(config.hidden_size) * size
+        text: Any = self.model.config.get_text_config()
+        head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        return int(2 * text.num_hidden_layers * text.num_key_value_heads * head * size)
+
     def pixels(self, pictures: Sequence[Image | NDArray[np.uint8]]) -> Tensor:
         """Prepare pictures as the tower takes them, one unit each (LLaVA-NeXT: the small copy of the whole)."""
         prepared = self.images(images=list(pictures), return_tensors="pt")
@@ -67,7 +77,9 @@ class Loaded:
 
     def shown(self, pixels: Tensor) -> NDArray[np.uint8]:
         """Turn pixel values back into what the tower saw, (units, height, width, 3)."""
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.images.image_mean, self.images.image_std))
+        mean, std = (
+            torch.tensor(values).view(1, 3, 1, 1) for values in (self.images.image_mean, self.images.image_std)
+        )
         seen = (pixels.detach().float().cpu() * std + mean).clamp(0, 1) * 255
         return seen.round().byte().permute(0, 2, 3, 1).numpy()
 
@@ -83,8 +95,9 @@ def load(name: str, device: str = "cpu") -> Loaded:
         ConfigError: If the name is unknown, the model is of an unknown family, or it wants to run its own code.
         FileError: If the directory holds no such model.
     """
-    source = _find(name)
+    source, place = _find(name), _device(device)
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         family = config.model_type
@@ -95,8 +108,10 @@ def load(name: str, device: str = "cpu") -> Loaded:
             )
         kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
         model: Any = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="auto")
-        model = model.to(device).eval()
-        images = AutoImageProcessor.from_pretrained(source, trust_remote_code=False, backend="pil")
+        model = model.to(place).eval()
+        images = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            source, trust_remote_code=False, backend="pil"
+        )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
     except TamisError:
         raise
@@ -109,6 +124,15 @@ def load(name: str, device: str = "cpu") -> Loaded:
         return Loaded(name, family, model, images, layers=-2)
     tower = model.model.video_tower if family == "video_llava" else model.model.vision_tower
     return Loaded(name, family, tower, images, config.vision_feature_layer, model, tokenizer)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except Exception as error:  # RuntimeError or AssertionError, as the back end likes
+        raise ConfigError(f"device {name!r} cannot be used here ({_first_line(error)}); cpu always can") from error
+    return device
 
 
 def _find(name: str) -> str:

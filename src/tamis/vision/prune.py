@@ -127,7 +127,7 @@ def prune(
     *,
     batch: int = 8,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> Result:
     """Let every method choose at every budget, from one look at each picture.
 
@@ -147,7 +147,8 @@ def prune(
         FileError: If no picture could be read.
     """
     chosen: dict[tuple[str, str], Selector] = {}
-    for name, method in {**methods, "random": Random}.items():
+    named: dict[str, type[Selector]] = {**methods, "random": Random}
+    for name, method in named.items():
         for budget in budgets:
             chosen[name, str(budget)] = Random(budget, seed=seed) if method is Random else method(budget)
     depth = depth_of(loaded.tower)
@@ -155,7 +156,7 @@ def prune(
     run = max(blocks_run(depth, layer) for layer in layers)
     ensemble = VTCCLS(1.0).reads(depth, run).rows
     reads = reads_of([*chosen.values(), VTCCLS(1.0)], depth, run)
-    result = Result(loaded.name, budgets=[str(budget) for budget in budgets], bytes_per_token=_token_bytes(loaded))
+    result = Result(loaded.name, budgets=[str(budget) for budget in budgets], bytes_per_token=loaded.bytes_per_token)
     sums: dict[tuple[str, str], list[dict[str, float]]] = {key: [] for key in chosen}
     outlying: list[float] = []
     done = 0
@@ -169,7 +170,7 @@ def prune(
                 view = look(loaded.tower, pixels, reads, loaded.layers)
                 if not result.seconds:
                     result.grid = view.grid
-                    result.seconds = _clock(loaded, pixels, chosen)
+                    result.seconds = _clock(loaded, pixels[:2], chosen)
                 masks = {key: choose(selector, view).mask for key, selector in chosen.items()}
                 _tell(view, masks, sums)
                 outlying += outliers(view.patches).float().mean(-1).tolist()
@@ -183,7 +184,9 @@ def prune(
         first = result.failed[0]["error"] if result.failed else "nothing was given"
         raise FileError(f"none of {len(result.failed)} files is a picture that can be read; the first: {first}")
     result.outliers = float(np.mean(outlying))
-    result.figures = {key: {name: float(np.mean([one[name] for one in of])) for name in of[0]} for key, of in sums.items()}
+    result.figures = {
+        key: {name: float(np.mean([one[name] for one in of])) for name in of[0]} for key, of in sums.items()
+    }
     return result
 
 
@@ -195,7 +198,9 @@ def _of(masks: Mapping[tuple[str, str], Tensor], index: int) -> dict[tuple[str, 
     return {key: mask[index].cpu().numpy() for key, mask in masks.items()}
 
 
-def _tell(view: View, masks: Mapping[tuple[str, str], Tensor], sums: Mapping[tuple[str, str], list[dict[str, float]]]) -> None:
+def _tell(
+    view: View, masks: Mapping[tuple[str, str], Tensor], sums: Mapping[tuple[str, str], list[dict[str, float]]]
+) -> None:
     """Add the figures of a batch's pictures to those of the pictures before."""
     row = view.rows[view.run - 1]
     first = next(iter(masks))[0]
@@ -218,32 +223,24 @@ def _record(result: Result, good: Sequence[Source], masks: Mapping[tuple[str, st
         result.pictures.append({"file": one.name, "note": one.note, "kept": kept})
 
 
-def _clock(loaded: Loaded, pixels: Tensor, chosen: Mapping[tuple[str, str], Selector], repeats: int = 3) -> dict[str, float]:
+def _clock(
+    loaded: Loaded, pixels: Tensor, chosen: Mapping[tuple[str, str], Selector], repeats: int = 3
+) -> dict[str, float]:
     """Time the stock tower, and a look for the first method with its choice, in turns."""
     selector = next(iter(chosen.values()))
     depth = depth_of(loaded.tower)
     layers = [loaded.layers] if isinstance(loaded.layers, int) else list(loaded.layers)
     reads: Reads = selector.reads(depth, max(blocks_run(depth, layer) for layer in layers))
+    stock: Any = getattr(loaded.tower, "vision_model", loaded.tower)
     times: dict[str, list[float]] = {"stock": [], "ours": []}
     for _ in range(repeats):
         start = time.perf_counter()
-        getattr(loaded.tower, "vision_model", loaded.tower)(pixels)
+        stock(pixels)
         middle = time.perf_counter()
         choose(selector, look(loaded.tower, pixels, reads, loaded.layers))
         times["stock"].append(middle - start)
         times["ours"].append(time.perf_counter() - middle)
     return {name: float(np.median(of)) / len(pixels) for name, of in times.items()}
-
-
-def _token_bytes(loaded: Loaded) -> int:
-    """Bytes that one image token takes: in the key–value cache of the language model, or as a feature of the tower."""
-    size = next(loaded.tower.parameters()).element_size()
-    if loaded.model is None:
-        config: Any = getattr(loaded.tower.config, "vision_config", loaded.tower.config)
-        return int(config.hidden_size) * size
-    text: Any = loaded.model.config.get_text_config()
-    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return int(2 * text.num_hidden_layers * text.num_key_value_heads * head * size)
 
 
 # --- the picture ---
@@ -266,24 +263,20 @@ def draw(
     methods = list(dict.fromkeys(method for method, _ in masks))
     budgets = list(dict.fromkeys(budget for _, budget in masks))
     photo = Image.fromarray(shown).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
-    lines: list[tuple[str, list[tuple[str, Image.Image]]]] = [
-        (
-            "",
-            [
-                ("what the tower saw", photo),
-                ("[CLS] attention, last block", _heat(photo, heats[0], grid)),
-                ("[CLS] attention, ensemble", _heat(photo, heats[1], grid)),
-            ],
-        )
+    lines: list[list[tuple[str, Image.Image]]] = [
+        [
+            ("photograph", photo),
+            ("[CLS] last block", _heat(photo, heats[0], grid)),
+            ("[CLS] ensemble", _heat(photo, heats[1], grid)),
+        ]
     ]
     for method in methods:
-        cells = [(f"{method}  {budget}", _dim(photo, masks[method, budget].reshape(grid))) for budget in budgets]
-        lines.append((method, cells))
-    gap, label = 12, 26
-    columns = max(len(cells) for _, cells in lines)
+        lines.append([(f"{method} {budget}", _dim(photo, masks[method, budget].reshape(grid))) for budget in budgets])
+    gap, label = 12, 38
+    columns = max(map(len, lines))
     panel = Image.new("RGBA", (columns * (_CELL + gap) - gap, len(lines) * (_CELL + label + gap) - gap), (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(panel), ImageFont.load_default(size=15)
-    for row, (_, cells) in enumerate(lines):
+    pen, font = ImageDraw.Draw(panel), ImageFont.load_default(size=26)
+    for row, cells in enumerate(lines):
         for column, (text, cell) in enumerate(cells):
             left, top = column * (_CELL + gap), row * (_CELL + label + gap)
             pen.text((left, top + 4), text, fill=(*_INK, 255), font=font)
@@ -341,22 +334,23 @@ def report_on(result: Result, command: str) -> Report:
     report.add(Facts(facts), *result.panels)
     if len(result.pictures) > len(result.panels):
         report.add(f"{len(result.panels)} of {len(result.pictures)} pictures are shown; `kept.json` has all of them.")
-    report.add(Section("Side by side"), _table(result), *_warnings(result))
+    report.add(Section("Side by side"), table(result), *_warnings(result))
     if result.failed:
         rows = [[one["file"], one["error"]] for one in result.failed]
         report.add(Section("Not read"), Table(["file", "why"], rows))
     report.add(
         Section("How to read this"),
-        "**Attention held** is the share of [CLS] attention, in the block that made the features, that goes to kept "
-        "tokens. **Cover** is the mean, over all tokens, of the highest cosine between a token and a kept one, after "
-        "centring: 1 when everything is kept, low when a budget is spent on duplicates. **Agreement** is the share of "
-        f"tokens kept by the method or by {first} that both keep. None of these is accuracy: only answers tell that.".replace("**", ""),
+        "Attention held is the share of [CLS] attention, in the block that made the features, that goes to kept "
+        "tokens. Cover is the mean, over all tokens, of the highest cosine between a token and a kept one, after "
+        "centring: 1 when everything is kept, low when a budget is spent on duplicates. Agreement is the share of "
+        f"tokens kept by the method or by {first} that both keep. None of these is accuracy: only answers tell that.",
         Details("The same from the command line", command),
     )
     return report
 
 
-def _table(result: Result) -> Table:
+def table(result: Result) -> Table:
+    """Set the methods side by side at every budget, each beside random selection."""
     first = next(method for method, _ in result.figures)
     rows: list[list[Cell]] = []
     for (method, budget), figure in result.figures.items():

@@ -46,6 +46,12 @@ def test_a_uniform_grid_has_the_proportions_of_the_image() -> None:
     assert kept(Uniform(1).select(square, 1).mask[0]) == [21]  # row 3, column 3
 
 
+def test_what_a_uniform_grid_leaves_of_the_budget_goes_to_the_middle_of_the_rest() -> None:
+    view = random_view(3, units=1, grid=(6, 6))
+    # Rows 1, 3 and 5, columns 1 and 4; and 17, which is number 15 of the 30 others.
+    assert kept(Uniform(7).select(view, 7).mask[0]) == [7, 10, 17, 19, 22, 31, 34]
+
+
 def test_a_uniform_choice_is_the_same_for_every_picture() -> None:
     mask = Uniform(7).select(random_view(4), 7).mask
     assert bool((mask == mask[0]).all())

@@ -49,7 +49,7 @@ class FastV(InLLMPruner):
             raise ConfigError(f"layer is {self.layer}; expected 1…{depth - 1} in a language model of {depth} layers")
         return (self.layer,)
 
-    def schedule(self, total: int) -> tuple[int, ...]:
+    def schedule(self, total: int, depth: int) -> tuple[int, ...]:
         """Keep the budget's share."""
         return (Budget.parse(self.keep).of(total),)
 

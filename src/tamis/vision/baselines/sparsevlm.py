@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,10 +22,12 @@ from tamis.vision.tower import keep_tokens
 
 _RATING = (2, 6, 15)
 """The layers, of 32, after which the authors drop tokens."""
-_BUDGETS = (36, 64, 128, 192, 576)
-"""Budgets out of 576 whose schedules are known. The middle ones are the authors'; 36 is what two full layers cost."""
-_SCHEDULES = ((0, 66, 303, 300, 576), (0, 30, 110, 200, 576), (0, 17, 36, 110, 576))
+_BUDGETS = (64, 128, 192, 576)
+"""Budgets out of 576 with a schedule of the authors; keeping all is added."""
+_SCHEDULES = ((66, 303, 300, 576), (30, 110, 200, 576), (17, 36, 110, 576))
 """For each stage, how many of 576 tokens it keeps by score under each of these budgets."""
+_SLACK = 0.02
+"""How far, relatively, an interpolated schedule may miss its budget; the authors' own miss theirs by 1.3 % or less."""
 
 
 def relevant_words(words: Float[Tensor, "words width"], image: Float[Tensor, "tokens width"]) -> Bool[Tensor, " words"]:
@@ -88,10 +91,10 @@ class SparseVLM(InLLMPruner):
 
     `keep` is the average over the layers of the image tokens that leave a layer, recycled ones included, as the
     authors count. More of them enter a layer, because the layers that rate see what they drop (`tokens` counts that).
-    Schedules are the authors' for 192, 128 and 64 of 576 tokens, and linear between these points in between, which is
-    our choice; so the average meets other budgets, totals and depths nearly. Budgets of 6.25 % and less do not exist.
+    For 192, 128 and 64 of 576 tokens in 32 layers the schedules are the authors'. Other budgets, totals and depths are
+    our choice: the schedule is linear between the authors', and scaled where its average would miss the budget.
 
-    >>> SparseVLM(keep=192).schedule(576)
+    >>> SparseVLM(keep=192).schedule(total=576, depth=32)
     (300, 200, 110)
 
     Source:
@@ -113,21 +116,39 @@ class SparseVLM(InLLMPruner):
             raise ConfigError(f"the language model has {depth} layers; SparseVLM's three stages need at least 4")
         return tuple(round(layer * depth / 32) + 1 for layer in _RATING)
 
-    def schedule(self, total: int) -> tuple[int, ...]:
-        """Read the authors' schedules, or between them.
+    def schedule(self, total: int, depth: int) -> tuple[int, ...]:
+        """Read the authors' schedules or between them, and scale to the budget what misses it.
 
         Raises:
-            BudgetError: If the budget is no more than the first, full layers take.
+            BudgetError: If the layers before the first stage and the recycled tokens alone exceed the budget.
         """
         keep = Budget.parse(self.keep).of(total)
-        if keep * _BUDGETS[-1] <= _BUDGETS[0] * total:
+        shape = [float(np.interp(keep * 576 / total, _BUDGETS, stage)) * total / 576 for stage in _SCHEDULES]
+
+        def scaled(factor: float) -> tuple[int, ...]:
+            return tuple(min(total, max(1, round(count * factor))) for count in shape)
+
+        if abs(self._average(total, depth, scaled(1.0)) - keep) <= _SLACK * keep:
+            return scaled(1.0)
+        if (least := self._average(total, depth, scaled(0.0))) > keep:
             raise BudgetError(
-                f"keep is {keep} of {total} image tokens a layer, but SparseVLM's full layers alone average "
-                f"{_BUDGETS[0] * total / _BUDGETS[-1]:g}; give more than 6.25%"
+                f"keep is {keep} of {total} image tokens a layer on average, but SparseVLM's full layers and recycled "
+                f"tokens alone come to {least:.1f} in {depth} layers; give at least {math.ceil(least)}"
             )
-        full = _BUDGETS[-1]
-        kept = (float(np.interp(keep * full / total, _BUDGETS, stage)) * total / full for stage in _SCHEDULES)
-        return tuple(max(1, round(count)) for count in kept)
+        low, high = 0.0, total / min(shape)
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._average(total, depth, scaled(middle)) <= keep else (low, middle)
+        return scaled(low)
+
+    def _average(self, total: int, depth: int, schedule: tuple[int, ...]) -> float:
+        """Average over the layers of the image tokens that leave a layer under a schedule."""
+        rating = [layer - 1 for layer in self.layers(depth)]
+        tokens = rating[0] * total
+        for keep, start, end in zip(schedule, rating, [*rating[1:], depth], strict=True):
+            total = self.left(total, keep)
+            tokens += (end - start) * total
+        return tokens / depth
 
     def raters(
         self, states: Float[Tensor, "tokens width"], image: Bool[Tensor, " tokens"], prompt: Bool[Tensor, " tokens"]

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from tamis.vision.in_llm import InLLMPruner
 from torch import Tensor, nn
 
 from tamis.core.errors import ConfigError
+from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.selector import Selector
 
 _PIXELS = ("pixel_values", "pixel_values_videos")
@@ -41,7 +41,7 @@ def pruned(model: nn.Module, pruner: Selector | InLLMPruner) -> Iterator[nn.Modu
         return
     if not isinstance(pruner, Selector):
         raise ConfigError(f"pruner is {pruner!r}; expected a token selector such as FasterVLM(keep=0.1), or FastV")
-    before = {name: vars(model)[name] for name in ("generate", "forward") if name in vars(model)}
+    before: dict[str, Any] = {name: vars(model)[name] for name in ("generate", "forward") if name in vars(model)}
     vars(model)["generate"] = _generating(model, pruner)
     vars(model)["forward"] = _forwarding(model, pruner)
     try:

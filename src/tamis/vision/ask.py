@@ -1,0 +1,155 @@
+"""Ask a vision-language model about a picture, with all of its image tokens and with a few of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from PIL.Image import Image
+
+from tamis.core.budget import Budget
+from tamis.core.errors import ConfigError
+from tamis.core.report import Cell, Table
+from tamis.vision.baselines.simple import All
+from tamis.vision.loading import Loaded
+from tamis.vision.selector import Selector
+
+REPEATS = 3
+"""How often the time to the first token is taken; the median is told."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and what it cost."""
+
+    method: str
+    keep: str
+    answer: str
+    image_tokens: int
+    """Image tokens in the prompt, newlines of LLaVA-NeXT included."""
+    prompt_tokens: int
+    first_token_seconds: float
+    """From pixels to the first new token: tower, selection, projector and prefill; median."""
+    kv_bytes: int
+    """Key–value cache of the prompt."""
+    same: bool
+    """Whether the answer is that of the unpruned model."""
+
+
+def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
+    """Write the prompt as the model's processor would, with the picture's placeholders in it.
+
+    The tokenizer's chat template is used where it has one, LLaVA's own prompt otherwise.
+
+    Args:
+        loaded: A vision-language model.
+        picture: The picture.
+        question: The question.
+
+    Raises:
+        ConfigError: If the model is a tower only, or its tokenizer does not know the image token.
+    """
+    if loaded.model is None or loaded.tokenizer is None:
+        raise ConfigError(f"{loaded.name} is a {loaded.family} tower, which sees but cannot answer; give a LLaVA model")
+    tokenizer, config = loaded.tokenizer, loaded.model.config
+    token = tokenizer.convert_ids_to_tokens(config.image_token_id)
+    if not isinstance(token, str):
+        raise ConfigError(f"{loaded.name}: its tokenizer has no token {config.image_token_id}, the image token")
+    turn = [{"role": "user", "content": f"{token}\n{question}"}]
+    if getattr(tokenizer, "chat_template", None):
+        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        if token not in text:  # templates written for lists of parts, as LLaVA's processors carry them
+            parts = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+            text = tokenizer.apply_chat_template(parts, tokenize=False, add_generation_prompt=True)
+    else:
+        text = f"USER: {token}\n{question} ASSISTANT:"
+    if text.count(token) != 1:
+        raise ConfigError(
+            f"the prompt holds the image token {token} {text.count(token)} times; write a question without it"
+        )
+    images = loaded.images(images=[picture], return_tensors="pt")
+    name = next(key for key in images if key.startswith("pixel_values"))  # Video-LLaVA's processor adds _images
+    pixels = {"pixel_values": images[name].to(loaded.device)}
+    if "image_sizes" in images:
+        pixels["image_sizes"] = images["image_sizes"]
+    with torch.inference_mode():
+        features = loaded.model.model.get_image_features(**pixels).pooler_output
+    ids = tokenizer(text.replace(token, token * len(features[0])), return_tensors="pt").to(loaded.device)
+    return {"input_ids": ids["input_ids"], "attention_mask": ids["attention_mask"], **pixels}
+
+
+def ask(
+    loaded: Loaded,
+    picture: Image,
+    question: str,
+    methods: Mapping[str, type[Selector]],
+    budgets: Sequence[Budget],
+    *,
+    max_new_tokens: int = 64,
+) -> list[Answer]:
+    """Answer a question greedily, first with every token, then by each method at each budget.
+
+    Raises:
+        ConfigError: If the model cannot answer.
+        BudgetError: If a budget does not fit the number of tokens.
+    """
+    batch = batch_for(loaded, picture, question)
+    ours = {(name, str(budget)): method(budget) for name, method in methods.items() for budget in budgets}
+    selectors: dict[tuple[str, str], Selector] = {("all", "100%"): All(), **ours}
+    answers: list[Answer] = []
+    for (name, keep), selector in selectors.items():
+        text, cost = _answer(loaded, selector, batch, max_new_tokens)
+        same = not answers or text == answers[0].answer
+        answers.append(Answer(name, keep, text, **cost, same=same))
+    return answers
+
+
+def _answer(loaded: Loaded, selector: Selector, batch: Mapping[str, Any], max_new_tokens: int) -> tuple[str, Any]:
+    model: Any = loaded.model
+    tokenizer: Any = loaded.tokenizer
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    greedy = {"do_sample": False, "num_beams": 1, "pad_token_id": pad}
+    times = []
+    with torch.inference_mode():
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            prepared = selector.prepare(model, **batch)
+            model.generate(**prepared, **greedy, max_new_tokens=1)
+            times.append(time.perf_counter() - start)
+        output = model.generate(**prepared, **greedy, max_new_tokens=max_new_tokens)
+    prompt = prepared["input_ids"].shape[1]
+    cost = {
+        "image_tokens": int((prepared["input_ids"] == model.config.image_token_id).sum()),
+        "prompt_tokens": prompt,
+        "first_token_seconds": sorted(times)[REPEATS // 2],
+        "kv_bytes": prompt * loaded.bytes_per_token,
+    }
+    return tokenizer.decode(output[0, prompt:], skip_special_tokens=True).strip(), cost
+
+
+def table(answers: Sequence[Answer]) -> Table:
+    """Show answers beside what they cost."""
+    rows: list[list[Cell]] = [
+        [
+            one.method,
+            one.keep,
+            one.answer,
+            one.image_tokens,
+            one.prompt_tokens,
+            round(one.first_token_seconds * 1000, 1),
+            round(one.kv_bytes / 2**20, 2),
+        ]
+        for one in answers
+    ]
+    headers = ["method", "keep", "answer", "image tokens", "prompt tokens", "first token, ms", "KV cache, MiB"]
+    changed = sum(not one.same for one in answers)
+    notes = [f"{changed} of {len(answers) - 1} pruned answers differ from the unpruned one."]
+    return Table(headers, rows, notes=notes)
+
+
+def as_json(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Give answers as JSON."""
+    return [asdict(one) for one in answers]

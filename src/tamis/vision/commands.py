@@ -1,0 +1,116 @@
+"""The command line of the vision domain: parse, call one function, print."""
+
+from __future__ import annotations
+
+import json as json_format
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from tamis.core.budget import Budget
+
+app = App(
+    name="vision",
+    help="Make vision-language models fast by keeping only the image tokens that matter.",
+    help_epilogue="Example: tamis vision prune photo.jpg --keep 10% --out kept",
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+@app.command(help_epilogue="Example: tamis vision prune holiday/ --keep 25%,10% --method fastervlm,tamis --out kept")
+def prune(
+    path: Path,
+    /,
+    *,
+    keep: str = "50%,25%,10%,5%",
+    method: str = "fastervlm,vtc-cls,tamis,random",
+    model: str = "vit-s14-focus",
+    out: Path = Path("tamis-prune"),
+    frames: int = 8,
+    batch: int = 8,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Show what each method keeps of a picture, a folder of pictures or a video, at several budgets.
+
+    Args:
+        path: A picture, a folder or a video.
+        keep: Budgets for each picture or frame, separated by commas: 10%, 0.1 or 58 tokens.
+        method: Methods, separated by commas.
+        model: A name from `tamis models list`, a model directory or a Hub id; its vision tower is used.
+        out: Folder of the report (index.html) and the kept indices (kept.json).
+        frames: Frames taken from a video.
+        batch: Pictures looked at together.
+        limit: Look at this many pictures at most.
+        seed: Of random selection.
+        device: Where to compute, as torch names devices.
+        json: Print what kept.json holds.
+    """
+    from itertools import islice
+
+    from tamis.core.progress import progress
+    from tamis.vision.loading import load
+    from tamis.vision.methods import selectors_named
+    from tamis.vision.prune import prune as prune_pictures
+    from tamis.vision.prune import sources, table, write
+
+    budgets, methods = Budget.parse_list(keep), selectors_named(method)
+    pictures = islice(sources(path, frames), limit)
+    command = f"tamis vision prune {shlex.quote(path.name)} --keep {keep} --method {method} --model {model}"
+    loaded = load(model, device)
+    with progress("looking at pictures") as advance:
+        result = prune_pictures(loaded, pictures, methods, budgets, batch=batch, seed=seed, progress=advance)
+    page = write(result, out, command)
+    for one in result.failed:
+        print(f"tamis: not read: {one['error']}", file=sys.stderr)
+    if json:
+        print(json_format.dumps(result.as_json(), allow_nan=False))
+        return
+    table(result).print()
+    print(page)
+
+
+@app.command(help_epilogue='Example: tamis vision ask photo.jpg "What is on the table?" --model llava/ --keep 10%')
+def ask(
+    path: Path,
+    question: str,
+    /,
+    *,
+    model: str,
+    keep: str = "10%",
+    method: str = "fastervlm",
+    max_new_tokens: int = 64,
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Answer a question about a picture with all image tokens and with few, and say what each answer cost.
+
+    Args:
+        path: A picture.
+        question: What to ask.
+        model: A directory or a Hub id of a LLaVA, LLaVA-NeXT or Video-LLaVA model.
+        keep: Budgets, separated by commas.
+        method: Methods, separated by commas.
+        max_new_tokens: Length of an answer.
+        device: Where to compute, as torch names devices.
+        json: Print the answers as JSON.
+    """
+    from tamis.core.readers import read_image
+    from tamis.vision.ask import as_json, table
+    from tamis.vision.ask import ask as ask_model
+    from tamis.vision.loading import load
+    from tamis.vision.methods import selectors_named
+
+    budgets, methods = Budget.parse_list(keep), selectors_named(method)
+    picture = read_image(path)
+    answers = ask_model(load(model, device), picture, question, methods, budgets, max_new_tokens=max_new_tokens)
+    if json:
+        print(json_format.dumps(as_json(answers), ensure_ascii=False))
+    else:
+        table(answers).print()
