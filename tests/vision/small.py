@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
@@ -14,6 +19,7 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaNextConfig,
     LlavaNextForConditionalGeneration,
+    PreTrainedTokenizerFast,
     VideoLlavaConfig,
     VideoLlavaForConditionalGeneration,
 )
@@ -131,3 +137,41 @@ def collate(samples: list[Sample], side: str = "left") -> dict[str, Tensor]:
         if parts:
             batch[key] = torch.cat(parts)
     return batch
+
+
+def save(model: Any, folder: Path) -> Path:
+    """Write a model directory as the Hub's are laid out: weights, configuration, image processor, tokenizer."""
+    model.save_pretrained(folder)
+    next_tiles = {"image_grid_pinpoints": getattr(model.config, "image_grid_pinpoints", None)}
+    processor = {
+        "llava": "CLIPImageProcessor",
+        "llava_next": "LlavaNextImageProcessor",
+        "video_llava": "VideoLlavaImageProcessor",
+    }.get(model.config.model_type, "CLIPImageProcessor")
+    settings = {
+        "image_processor_type": processor,
+        "size": {"shortest_edge": 32},
+        "crop_size": {"height": 32, "width": 32},
+        "do_center_crop": True,
+        "do_resize": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "image_mean": [0.48, 0.46, 0.41],
+        "image_std": [0.27, 0.26, 0.28],
+        **({key: value for key, value in next_tiles.items() if value is not None}),
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    words = ["<unk>", "<s>", "</s>", *(f"w{i}" for i in range(3, 100)), "<image>", "<video>", "USER:", "ASSISTANT:"]
+    words += ["What", "is", "this", "?"]
+    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="</s>",
+        additional_special_tokens=["<image>", "<video>"],
+    )
+    fast.save_pretrained(folder)
+    return folder

@@ -134,7 +134,8 @@ def peak_bytes(call: Callable[[], object]) -> int:
     Args:
         call: What to measure; it is run once.
     """
-    with torch.no_grad(), _LiveBytes() as live:
+    live = _LiveBytes()
+    with torch.no_grad(), live:
         call()
     return live.peak
 
@@ -175,7 +176,8 @@ def needed_bytes(shape: Shape, dtype: torch.dtype) -> int:
     pixels = torch.empty(shape.pictures, 3, shape.side, shape.side, dtype=dtype, device="meta")
     prompt = torch.empty(1, shape.tokens + TEXT_TOKENS, shape.width, dtype=dtype, device="meta")
     hidden = torch.inference_mode()  # meta tensors have no fused attention; this hides the maps of the plain one
-    return sum(weight.nbytes for weight in model.parameters()) + max(
+    weights: int = sum(weight.nbytes for weight in model.parameters())
+    return weights + max(
         peak_bytes(hidden(lambda: tower_of(model)(pixels))),
         peak_bytes(hidden(lambda: model.model.language_model(inputs_embeds=prompt, use_cache=True))),
     )

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from tamis.core.budget import Budget
 
@@ -18,6 +18,7 @@ app = App(
     help_epilogue="Example: tamis vision prune photo.jpg --keep 10% --out kept",
 )
 
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
@@ -30,9 +31,9 @@ def prune(
     method: str = "fastervlm,vtc-cls,tamis,random",
     model: str = "vit-s14-focus",
     out: Path = Path("tamis-prune"),
-    frames: int = 8,
-    batch: int = 8,
-    limit: int | None = None,
+    frames: Count = 8,
+    batch: Count = 8,
+    limit: Count | None = None,
     seed: int = 0,
     device: str = "cpu",
     json: Json = False,
@@ -85,7 +86,7 @@ def ask(
     model: str,
     keep: str = "10%",
     method: str = "fastervlm",
-    max_new_tokens: int = 64,
+    max_new_tokens: Count = 64,
     device: str = "cpu",
     json: Json = False,
 ) -> None:

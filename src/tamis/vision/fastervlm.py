@@ -32,8 +32,8 @@ def score(row: Float[Tensor, "units heads patches"]) -> Float[Tensor, "units pat
 class FasterVLM(Selector):
     """Keep the patches with the highest [CLS] attention of one block.
 
-    >>> FasterVLM(keep="10%").reads(depth=24, run=23)
-    Reads(rows=(22,), keys=())
+    >>> FasterVLM(keep="10%").reads(depth=24, run=23).rows
+    (22,)
 
     Source:
         arXiv 2412.01818v1. Differs: patches are dropped before the projector, not after it (the same result), and

@@ -390,7 +390,7 @@ def _warnings(result: Result) -> list[str]:
     return warnings
 
 
-def _size(count: float) -> str:
+def _size(count: int | float) -> str:
     for unit in ("B", "KB", "MB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

@@ -39,8 +39,8 @@ def score(rows: Iterable[Float[Tensor, "units heads patches"]]) -> Float[Tensor,
 class VTCCLS(Selector):
     """Keep the patches with the highest [CLS] attention over the blocks from `start_layer` to the last one run.
 
-    >>> VTCCLS(keep=64).reads(depth=24, run=23)
-    Reads(rows=(16, 17, 18, 19, 20, 21, 22), keys=())
+    >>> VTCCLS(keep=64).reads(depth=24, run=23).rows
+    (16, 17, 18, 19, 20, 21, 22)
 
     Source:
         arXiv 2412.05819. The number of layers behind each published row is not given; 16 of 24 is the default of
