@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.vision.baselines.views import with_patches
 from tests.vision.small import collate, sample
 from torch.nn.functional import normalize
 
@@ -50,7 +51,7 @@ def test_plain_top_k_keeps_duplicates_where_ours_does_not(tower: Any) -> None:
     patches[:, :8] = patches[:, :1]
     row = torch.full((1, 4, 16), 0.02)
     row[..., :8] = 0.06
-    twins = replace(view, patches=patches, rows=dict.fromkeys(view.rows, row))
+    twins = replace(with_patches(view, patches), rows=dict.fromkeys(view.rows, row))
     assert int(choose(VTCCLS(4), twins).mask[0, :8].sum()) == 4
     assert int(choose(Tamis(4), twins).mask[0, :8].sum()) == 1
 
@@ -60,7 +61,7 @@ def test_a_question_draws_the_choice_to_what_it_names(tower: Any) -> None:
     words = torch.randn(2, 32)
     patches = torch.randn(1, 16, 32) * 0.5
     patches[0, 6] = 5 * (words[0] - words.mean(0))
-    asked = replace(view, patches=patches, question=[words], project=torch.nn.Identity())
+    asked = replace(with_patches(view, patches), question=[words], project=torch.nn.Identity())
     asked = replace(asked, rows=dict.fromkeys(view.rows, torch.full((1, 4, 16), 1 / 16)))
     assert bool(choose(Tamis(1, question=True), asked).mask[0, 6])
 

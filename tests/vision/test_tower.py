@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,32 @@ def test_a_block_whose_output_nobody_uses_is_not_run(tower: CLIPVisionModel) -> 
     for hook in hooks:
         hook.remove()
     assert ran == [0, 1, 2, 3, 4]
+
+
+def test_the_last_block_is_not_run_until_somebody_looks_at_the_features(tower: CLIPVisionModel) -> None:
+    ran = []
+    hooks = [block.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, block in enumerate(tower.encoder.layers)]
+    with torch.no_grad():
+        view = look(tower, torch.randn(1, 3, 32, 32), Reads(rows=(2, 4)))
+        assert ran == [0, 1, 2, 3]
+        assert view.patches.shape == (1, 16, 32)
+    assert ran == [0, 1, 2, 3, 4]
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize("layers", [-2, (2, -2)])
+@pytest.mark.parametrize("kind", ["clip", "dinov2"])
+def test_features_of_some_tokens_equal_those_of_all(tower: CLIPVisionModel, kind: str, layers: Any) -> None:
+    vit = tower if kind == "clip" else dinov2()
+    pixels, generator = torch.randn(3, 3, 32, 32), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        whole = look(vit, pixels, Reads(rows=(3,)), layers).features.whole
+        for share in (0.1, 0.5, 1.0):
+            mask = torch.rand(3, 17, generator=generator) < share
+            mask[1] = False
+            some = look(vit, pixels, Reads(rows=(3,)), layers).features.some(mask)
+            torch.testing.assert_close(some, whole[mask], atol=1e-4, rtol=1e-4)
 
 
 def test_keys_of_the_block_that_is_not_run_equal_its_projection(tower: CLIPVisionModel) -> None:

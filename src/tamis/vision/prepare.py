@@ -148,18 +148,15 @@ def _project(
     """Project the kept tokens only; all of them at once if all are kept, which is bit for bit what the model does.
 
     Returns:
-        Projected features, (tokens kept, language_width), and where they are in each unit.
+        Projected features, (tokens kept, language_width), and where they are in each unit, [CLS] first.
     """
-    patches = view.patches if selection.patches is None else selection.patches
-    mask = selection.mask
-    everything = view.valid if view.valid is not None else torch.ones_like(mask)
-    complete = bool((mask == everything).all())
-    if with_cls:
-        patches = torch.cat([view.cls[:, None], patches], dim=1)
-        mask = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1)
-    if complete:
-        return inner.multi_modal_projector(patches)[mask], mask
-    return inner.multi_modal_projector(patches[mask]), mask
+    mask = torch.nn.functional.pad(selection.mask, (1, 0), value=with_cls)
+    if bool((selection.mask == view.allowed).all()):
+        projected = inner.multi_modal_projector(view.features.whole if with_cls else view.patches)
+        return projected[mask if with_cls else selection.mask], mask
+    if selection.patches is None:
+        return inner.multi_modal_projector(view.features.some(mask)), mask
+    return inner.multi_modal_projector(torch.cat([view.cls[:, None], selection.patches], dim=1)[mask]), mask
 
 
 def _llava(selector: Selector, inner: Any, inputs: Mapping[str, Any], prompt: Prompt) -> list[_Encoded]:
@@ -216,8 +213,7 @@ def _plain(
     view = _asks(selector, view, prompt, [owner for owner in owners for _ in range(frames)])
     selection = choose(selector, view)
     features, mask = _project(inner, view, selection, with_cls=full and selector.layout.cls == "keep")
-    if full and selector.layout.cls == "drop":
-        mask = torch.cat([torch.zeros_like(mask[:, :1]), mask], dim=1)
+    mask = mask if full else mask[:, 1:]
     stays = [run.flatten().nonzero().squeeze(1) for run in torch.split(mask, frames)]
     return _Encoded(
         modality,
@@ -257,7 +253,7 @@ def _llava_next(selector: Selector, inner: Any, inputs: Mapping[str, Any], promp
         orders = [padded_order(inner, view.total, count, size) for count, size in images]
     selection = choose(selector, view) if layout.budget == "per_tile" else choose_per_image(selector, view, tiles)
     projected, mask = _project(inner, view, selection, with_cls=False)
-    masks = torch.split(mask, tiles)
+    masks = torch.split(mask[:, 1:], tiles)
     features, runs = [], []
     for part, kept, order, full in zip(
         torch.split(projected, [int(kept.sum()) for kept in masks]), masks, orders, stock, strict=True

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -90,5 +89,5 @@ def choose(selector: Selector, view: View) -> Selection:
     """
     keep = Budget.parse(selector.keep).of(view.total)
     if keep == view.total:
-        return Selection(torch.ones_like(view.patches[..., 0], dtype=torch.bool) if view.valid is None else view.valid)
+        return Selection(view.allowed)
     return selector.select(view, keep)

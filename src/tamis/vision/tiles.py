@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape
 
 from tamis.vision.selector import Selection, Selector, choose
-from tamis.vision.tower import View
+from tamis.vision.tower import Features, View
 
 
 def packed_order(inner: Any, total: int, tiles: int, size: Any) -> Int[Tensor, " tokens"]:
@@ -76,7 +76,7 @@ def shown(orders: Sequence[Int[Tensor, " _"]], tiles: Sequence[int], view: View)
     valid = torch.zeros(view.units, view.total, dtype=torch.bool)
     for order, image in zip(orders, torch.split(valid, list(tiles)), strict=True):
         image.view(-1)[order[order >= 0]] = True
-    return valid.to(view.patches.device)
+    return valid.to(view.device)
 
 
 def choose_per_image(selector: Selector, view: View, tiles: Sequence[int]) -> Selection:
@@ -89,9 +89,11 @@ def choose_per_image(selector: Selector, view: View, tiles: Sequence[int]) -> Se
         def joined(rows: Tensor, unit: slice = unit) -> Tensor:
             return rows[unit].flatten(0, 1)[None]
 
+        def make_joined(unit: slice = unit) -> Tensor:
+            return torch.cat([view.cls[unit][:1, None], joined(view.patches, unit)], dim=1)
+
         one = View(
-            patches=joined(view.patches),
-            cls=view.cls[unit][:1],
+            features=Features(make_joined, lambda mask: make_joined()[mask]),
             rows={block: row[unit].transpose(0, 1).flatten(1, 2)[None] for block, row in view.rows.items()},
             keys={
                 block: torch.cat([keys[unit][:1, :1], joined(keys[:, 1:])], dim=1) for block, keys in view.keys.items()
@@ -108,6 +110,6 @@ def choose_per_image(selector: Selector, view: View, tiles: Sequence[int]) -> Se
         )
         selection = choose(selector, one)
         masks.append(selection.mask.view(count, -1))
-        chosen = one.patches if selection.patches is None else selection.patches
-        patches.append(chosen.view(count, view.total, -1))
-    return Selection(torch.cat(masks), torch.cat(patches))
+        if selection.patches is not None:
+            patches.append(selection.patches.view(count, view.total, -1))
+    return Selection(torch.cat(masks), torch.cat(patches) if patches else None)

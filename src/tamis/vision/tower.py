@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from tamis.core.errors import ConfigError, ShapeError
 
@@ -37,13 +38,38 @@ class Reads:
 
 
 @dataclass(frozen=True)
+class Features:
+    """The selected hidden state, made only when somebody looks at it, and then only as much of it as is used.
+
+    A selector that goes by attention rows alone never looks: the last block then runs for the kept tokens only.
+    """
+
+    make: Callable[[], Tensor]
+    """Makes the hidden state of every token, (units, 1 + patches, width), [CLS] first."""
+    make_some: Callable[[Tensor], Tensor]
+    """Makes it where a mask, (units, 1 + patches), is true: (true, width)."""
+
+    @cached_property
+    def whole(self) -> Float[Tensor, "units tokens width"]:
+        """The hidden state of every token, bit for bit what the stock tower makes."""
+        return self.make()
+
+    def some(self, mask: Bool[Tensor, "units tokens"]) -> Float[Tensor, "kept width"]:
+        """The hidden state of some tokens, unit by unit in raster order; equal to `whole` up to rounding."""
+        return self.whole[mask] if "whole" in vars(self) else self.make_some(mask)
+
+    @classmethod
+    def known(cls, tokens: Float[Tensor, "units tokens width"]) -> Features:
+        """Features that exist already."""
+        return cls(lambda: tokens, lambda mask: tokens[mask])
+
+
+@dataclass(frozen=True)
 class View:
     """What a selector sees of each unit: an image, a tile of an image, or a frame of a video."""
 
-    patches: Float[Tensor, "units patches width"]
-    """Selected hidden state of the patches, before the projector."""
-    cls: Float[Tensor, "units width"]
-    """The same of the [CLS] token."""
+    features: Features
+    """Selected hidden state, before the projector."""
     rows: dict[int, Float[Tensor, "units heads patches"]]
     """Block → attention of the [CLS] query to the patches, after softmax over [CLS] and patches, float32."""
     keys: dict[int, Float[Tensor, "units tokens inner"]]
@@ -57,7 +83,7 @@ class View:
     depth: int
     """Blocks of the tower, run or not."""
     run: int
-    """Blocks that were run; the last of them, `run - 1`, made `patches`."""
+    """Blocks that make the features; the last of them is `run - 1`."""
     pixels: Tensor
     """The pixel values that went in, (units, …); the only thing that chance may depend on."""
     valid: Bool[Tensor, "units patches"] | None = None
@@ -70,12 +96,34 @@ class View:
     @property
     def units(self) -> int:
         """How many units there are."""
-        return self.patches.shape[0]
+        return self.pixels.shape[0]
 
     @property
     def total(self) -> int:
         """Patches of a unit."""
-        return self.patches.shape[1]
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels, and so the selection, are."""
+        return self.pixels.device
+
+    @property
+    def patches(self) -> Float[Tensor, "units patches width"]:
+        """Features of the patches."""
+        return self.features.whole[:, 1:]
+
+    @property
+    def cls(self) -> Float[Tensor, "units width"]:
+        """Features of the [CLS] token."""
+        return self.features.whole[:, 0]
+
+    @property
+    def allowed(self) -> Bool[Tensor, "units patches"]:
+        """True where a patch may be kept."""
+        if self.valid is not None:
+            return self.valid
+        return torch.ones(self.units, self.total, dtype=torch.bool, device=self.device)
 
     @cached_property
     def fingerprints(self) -> tuple[int, ...]:
@@ -93,6 +141,8 @@ class _Anatomy:
     attention: str
     heads: int
     patch: int
+    some: Callable[[nn.Module, _Start, Tensor], Tensor] | None = None
+    """Runs one block for some of its tokens, where that is known for this kind of tower."""
 
 
 def _anatomy(tower: nn.Module) -> _Anatomy:
@@ -113,6 +163,7 @@ def _anatomy(tower: nn.Module) -> _Anatomy:
             attention="self_attn",
             heads=vision.num_attention_heads,
             patch=vision.patch_size,
+            some=_clip_block_for_some,
         )
     if kind == "dinov2":
         return _Anatomy(
@@ -248,21 +299,25 @@ def look(
         raise ShapeError(f"pixels are {height} × {width}; expected multiples of the patch size {anatomy.patch}")
 
     states: dict[int, Tensor] = {}
-    with _Listener(anatomy, reads) as heard:
+    early = Reads(*(tuple(block for block in blocks if block < run - 1) for blocks in (reads.rows, reads.keys)))
+    with _Listener(anatomy, early) as heard:
         state = anatomy.embed(pixels)
-        for index in range(run):
+        for index in range(run - 1):
             state = anatomy.blocks[index](state, None)
             if index + 1 in wanted:
                 states[index + 1] = state
-        if run in reads.keys:
-            block = anatomy.blocks[run]
-            attention, normed = getattr(block, anatomy.attention), getattr(block, anatomy.norm)(state)
-            attention.q_proj(normed[:, :1])
-            attention.k_proj(normed)
-    features = states[wanted[0]] if len(wanted) == 1 else torch.cat([states[count] for count in wanted], dim=-1)
+    start = _Start(anatomy, anatomy.blocks[run - 1], state)
+    starts = {run - 1: start}
+    features = _features(anatomy, start, [states.get(count) for count in wanted])
+    if run in reads.keys:
+        starts[run] = _Start(anatomy, anatomy.blocks[run], start.output)
+    for index, begun in starts.items():
+        if index in reads.rows:
+            heard.rows[index] = cls_row(begun.query.detach(), begun.keys.detach(), anatomy.heads)
+        if index in reads.keys:
+            heard.keys[index], heard.queries[index] = begun.keys.detach(), begun.query.detach()
     return View(
-        patches=features[:, 1:],
-        cls=features[:, 0],
+        features=features,
         rows=heard.rows,
         keys=heard.keys,
         queries=heard.queries,
@@ -272,6 +327,90 @@ def look(
         run=run,
         pixels=pixels,
     )
+
+
+class _Start:
+    """A block with its input, run only as far as somebody asks."""
+
+    def __init__(self, anatomy: _Anatomy, block: nn.Module, state: Tensor) -> None:
+        self.block, self.state = block, state
+        self.attention = getattr(block, anatomy.attention)
+        self._norm = getattr(block, anatomy.norm)
+
+    @cached_property
+    def normed(self) -> Tensor:
+        """The input as the attention sees it, (units, tokens, width)."""
+        normed: Tensor = self._norm(self.state)
+        return normed
+
+    @cached_property
+    def keys(self) -> Tensor:
+        """Key projections, (units, tokens, inner)."""
+        keys: Tensor = self.attention.k_proj(self.normed)
+        return keys
+
+    @property
+    def query(self) -> Tensor:
+        """Query projection of [CLS], (units, inner)."""
+        query: Tensor = self.attention.q_proj(self.normed[:, :1])
+        return query[:, 0]
+
+    @cached_property
+    def output(self) -> Tensor:
+        """What the block makes of all tokens, (units, tokens, width)."""
+        output: Tensor = self.block(self.state, None)
+        return output
+
+
+def _features(anatomy: _Anatomy, start: _Start, others: Sequence[Tensor | None]) -> Features:
+    """Features that run the last block when they are looked at.
+
+    Args:
+        anatomy: The tower's parts.
+        start: The last block with its input.
+        others: Hidden states to concatenate; None stands for the output of the last block.
+    """
+
+    def make() -> Tensor:
+        states = [start.output if state is None else state for state in others]
+        return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
+
+    def make_some(mask: Tensor) -> Tensor:
+        last = start.output[mask] if anatomy.some is None else anatomy.some(start.block, start, mask)
+        states = [last if state is None else state[mask] for state in others]
+        return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
+
+    return Features(make, make_some)
+
+
+def _clip_block_for_some(block: Any, start: _Start, mask: Tensor) -> Tensor:
+    """Run a CLIP block for the tokens in a mask: they attend to all tokens, the others are not computed.
+
+    Args:
+        block: A `CLIPEncoderLayer`.
+        start: The same, with its input.
+        mask: True for the tokens to compute, (units, tokens).
+
+    Returns:
+        The block's output for them, unit by unit, (true, width).
+    """
+    attention = start.attention
+    counts = mask.sum(-1)
+    order = mask.long().argsort(dim=-1, descending=True, stable=True)[:, : int(counts.max())]
+
+    def some(tensor: Tensor) -> Tensor:
+        return tensor.gather(1, order[..., None].expand(-1, -1, tensor.shape[-1]))
+
+    def split(projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+
+    query, value = attention.q_proj(some(start.normed)), attention.v_proj(start.normed)
+    mixed = scaled_dot_product_attention(split(query), split(start.keys), split(value), scale=attention.scale)
+    state = some(start.state) + attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    state = state + block.mlp(block.layer_norm2(state))
+    present = torch.arange(order.shape[1], device=mask.device) < counts[:, None]
+    computed: Tensor = state[present]
+    return computed
 
 
 def keep_tokens(

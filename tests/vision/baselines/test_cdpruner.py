@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import torch
-from tests.vision.baselines.views import random_view, with_padding
+from tests.vision.baselines.views import random_view, with_padding, with_patches
 from torch import Tensor
 
 from tamis.vision.baselines.cdpruner import CDPruner
@@ -48,6 +48,6 @@ def test_picks_span_the_largest_volume_step_by_step() -> None:
 def test_copies_are_kept_last_and_in_raster_order() -> None:
     view = random_view(0, units=1, grid=(2, 3), width=4)
     a, b, c = torch.eye(4)[:3]
-    view = replace(view, patches=torch.stack([a, a, b, b, c, c])[None])
+    view = with_patches(view, torch.stack([a, a, b, b, c, c])[None])
     assert CDPruner(3).select(view, 3).mask.tolist() == [[True, False, True, False, True, False]]
     assert CDPruner(4).select(view, 4).mask.tolist() == [[True, True, True, False, True, False]]

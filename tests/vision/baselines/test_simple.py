@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from tests.vision.baselines.views import one_unit, random_view
+from tests.vision.baselines.views import one_unit, random_view, with_patches
 
 from tamis.vision.baselines.simple import All, Random, TextOnly, Uniform
 from tamis.vision.selector import choose
@@ -18,7 +18,7 @@ def kept(mask: torch.Tensor) -> list[int]:
 def test_chance_depends_on_the_seed_and_the_pixels_alone() -> None:
     view = random_view(0)
     mask = Random(6).select(view, 6).mask
-    assert torch.equal(Random(6).select(replace(view, patches=view.patches + 1), 6).mask, mask)
+    assert torch.equal(Random(6).select(with_patches(view, view.patches + 1), 6).mask, mask)
     assert torch.equal(Random(6).select(one_unit(view, 2), 6).mask[0], mask[2])
     assert not torch.equal(Random(6, seed=1).select(view, 6).mask, mask)
     assert not torch.equal(Random(6).select(replace(view, pixels=view.pixels + 1), 6).mask, mask)

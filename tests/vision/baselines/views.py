@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tamis.vision.tower import View, cls_row
+from tamis.vision.tower import Features, View, cls_row
 
 DEPTH, RUN, HEADS = 6, 5, 2
 
@@ -25,8 +25,7 @@ def random_view(
     keys = {block: noise(units, total + 1, width) for block in (RUN - 1, RUN)}
     queries = {block: 2 * noise(units, width) for block in keys}
     return View(
-        patches=noise(units, total, width) + noise(units, 1, width),
-        cls=noise(units, width),
+        features=Features.known(noise(units, total + 1, width) + noise(units, 1, width)),
         rows={RUN - 1: cls_row(queries[RUN - 1].float(), keys[RUN - 1].float(), HEADS)},
         keys=keys,
         queries=queries,
@@ -50,8 +49,7 @@ def one_unit(view: View, unit: int) -> View:
     part = slice(unit, unit + 1)
     return replace(
         view,
-        patches=view.patches[part],
-        cls=view.cls[part],
+        features=Features.known(view.features.whole[part]),
         rows={block: row[part] for block, row in view.rows.items()},
         keys={block: keys[part] for block, keys in view.keys.items()},
         queries={block: query[part] for block, query in view.queries.items()},
@@ -65,8 +63,14 @@ def permuted(view: View, order: Tensor) -> View:
     tokens = torch.cat([torch.zeros(1, dtype=torch.long), order + 1])
     return replace(
         view,
-        patches=view.patches[:, order],
+        features=Features.known(view.features.whole[:, tokens]),
         rows={block: row[..., order] for block, row in view.rows.items()},
         keys={block: keys[:, tokens] for block, keys in view.keys.items()},
         valid=None if view.valid is None else view.valid[:, order],
     )
+
+
+def with_patches(view: View, patches: Tensor, cls: Tensor | None = None) -> View:
+    """The same view with other features."""
+    cls = view.cls.to(patches.dtype) if cls is None else cls
+    return replace(view, features=Features.known(torch.cat([cls[:, None], patches], dim=1)))

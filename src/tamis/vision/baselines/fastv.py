@@ -29,9 +29,9 @@ class FastV(InLLMPruner):
     [576, 576, 288, 288]
 
     Source:
-        arXiv 2403.06764 and the authors' code, `modeling_llama_fastv_kvcache.py`, where the last token alone rates,
-        although the paper speaks of all tokens. Differs: without a cache the authors rate anew at every step by the
-        newest token, here by the last token of the prompt, as with a cache.
+        arXiv 2403.06764 and the authors' code, `fastv_forward.py`, where the last token alone rates, although the paper
+        speaks of all tokens. Differs: the authors mask what is dropped, which gives the same logits at full cost, and
+        rate anew at every step by the newest token; here the last token of the prompt rates at every step.
     """
 
     layer: int = 2

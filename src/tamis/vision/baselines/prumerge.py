@@ -108,9 +108,9 @@ class PruMergePlus(Selector):
     def select(self, view: View, keep: int) -> Selection:
         """Choose and merge, unit by unit."""
         block = min(view.run, view.depth - 1)
-        valid = torch.ones_like(view.patches[..., 0], dtype=torch.bool) if view.valid is None else view.valid
+        valid = view.allowed
         masks, merged = [], []
-        with torch.autocast(view.patches.device.type, enabled=False):
+        with torch.autocast(view.device.type, enabled=False):
             keys = view.keys[block].float()
             rows = cls_row(view.queries[block].float(), keys, heads=1)[:, 0]
             for patches, key, row, inside in zip(view.patches, keys[:, 1:], rows, valid, strict=True):

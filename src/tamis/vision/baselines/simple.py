@@ -23,7 +23,7 @@ class All(Selector):
 
     def select(self, view: View, keep: int) -> Selection:
         """Keep all valid patches."""
-        return Selection(keep_tokens(torch.ones_like(view.patches[..., 0]), view.total, view.valid))
+        return Selection(view.allowed)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TextOnly(Selector):
 
     def select(self, view: View, keep: int) -> Selection:
         """Keep nothing."""
-        return Selection(torch.zeros_like(view.patches[..., 0], dtype=torch.bool))
+        return Selection(torch.zeros_like(view.allowed))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Random(Selector):
         for fingerprint in view.fingerprints:
             generator = torch.Generator().manual_seed((fingerprint << 20) ^ self.seed)
             draws.append(torch.rand(view.total, generator=generator))
-        return Selection(keep_tokens(torch.stack(draws).to(view.patches.device), keep, view.valid))
+        return Selection(keep_tokens(torch.stack(draws).to(view.device), keep, view.valid))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Uniform(Selector):
 
     def select(self, view: View, keep: int) -> Selection:
         """Keep a regular grid."""
-        scores = _evenness(view.grid, keep).to(view.patches.device)
+        scores = _evenness(view.grid, keep).to(view.device)
         return Selection(keep_tokens(scores.expand(view.units, -1), keep, view.valid))
 
 

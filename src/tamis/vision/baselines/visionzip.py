@@ -95,7 +95,7 @@ class VisionZip(Selector):
         """Keep dominant and contextual patches and [CLS], and merge what is dropped into the contextual ones."""
         block = view.run - 1
         contextual = keep * 10 // 64
-        valid = torch.ones_like(view.patches[..., 0], dtype=torch.bool) if view.valid is None else view.valid
+        valid = view.allowed
         mask = keep_tokens(view.rows[block].sum(dim=1), keep - contextual - 1, valid)
         patches = view.patches.float()
         if contextual:

@@ -77,7 +77,7 @@ class VisPruner(Selector):
         scores = view.rows[view.run - 1].mean(dim=1)
         mask = keep_tokens(scores, keep // 2, view.valid)
         rest = ~mask if view.valid is None else view.valid & ~mask
-        with torch.autocast(view.patches.device.type, enabled=False):
+        with torch.autocast(view.device.type, enabled=False):
             for unit, others in enumerate(rest):
                 ranking = torch.sort(
                     scores[unit].masked_fill(~others, -torch.inf), descending=True, stable=True
