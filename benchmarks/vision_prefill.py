@@ -5,11 +5,11 @@ CLIP-L/14-336 and LLaVA-1.5-7B's projector, in fp32 on the CPU. They run in turn
 
     published   eager attention, all 24 blocks, every map and hidden state stored; FasterVLM projects all tokens and
                 then drops, VTC-CLS drops and then projects, as the code of each does
-    ours        `look`, `choose`, and the projector on what is kept
+    ours        `look`, `choose`, features of what is kept, and the projector on these, as `prepare` does
 
-The kept tokens must be the same and their features equal to 1e-5 of the largest, or the benchmark fails. Memory is that of tensors
-beyond what the stock tower needs for its own pass without maps. Prints a table; `--write` adds the lines of task
-`vision/prefill` to results/vision.jsonl, which needs a clean tree.
+The kept tokens must be the same and their features equal to 1e-5 of the largest, or the benchmark fails. Memory is that
+of tensors beyond what the stock tower needs for its own pass without maps. Prints a table; `--write` adds the lines of
+task `vision/prefill` to results/vision.jsonl, which needs a clean tree.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tamis.core.errors import TamisError
 from tamis.core.report import Table
@@ -46,7 +47,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "vision.jsonl"
 # The language model is not run, so it is as small as the projector's width allows.
 FULL = replace(SHAPES["llava-1.5-7b"], name="clip-vit-large-patch14-336", depth=1, inner=8, vocabulary=8)
 SMALL = replace(
-    FULL, name="small", side=84, tower_width=64, tower_inner=128, tower_depth=6, tower_heads=4, width=64, heads=4
+    FULL, name="small", side=84, tower_width=64, tower_inner=256, tower_depth=6, tower_heads=4, width=64, heads=4
 )
 
 Kept = tuple[Tensor, Tensor]
@@ -87,7 +88,7 @@ def ours(setting: Setting, selector: Selector) -> Kept:
     depth = len(setting.stock.encoder.layers)
     view = look(setting.stock, setting.pixels, selector.reads(depth, depth - 1))
     mask = choose(selector, view).mask
-    return mask, setting.projector(view.patches[mask])
+    return mask, setting.projector(view.features.some(pad(mask, (1, 0))))
 
 
 def prepare_setting(shape: Shape, images: int) -> Setting:

@@ -136,14 +136,14 @@ def test_what_does_not_fit_is_refused_before_it_is_built(monkeypatch: pytest.Mon
 
 
 def test_counted_and_measured_stand_in_one_row() -> None:
-    runs = count(SMALL, [8]) + measure(SMALL, [8], repetitions=1)
-    shown = table(runs)
+    counted, measured = count(SMALL, [8]), measure(SMALL, [8], repetitions=1)
+    shown = table(counted + measured)
     assert [row[0] for row in shown.rows] == ["all", "fastervlm", "text-only"]
     assert "time × stock" in shown.headers
-    assert "time × stock" not in table(count(SMALL, [8])).headers
+    assert "time × stock" not in table(counted).headers
     pruned = dict(zip(shown.headers, shown.rows[1], strict=True))
     assert pruned["image tokens"] == 8
-    assert pruned["cache, MB"] == runs[1].metrics["kv_bytes"] / 1e6
+    assert pruned["cache, MB"] == counted[1].metrics["kv_bytes"] / 1e6
     assert str(pruned["time × stock"]).endswith("]")
 
 

@@ -27,7 +27,7 @@ from tamis.core.report import Cell, Table
 from tamis.core.results import Run, dataset_hash
 from tamis.core.seed import derive, generator, torch_generator
 from tamis.vision.config import Shape
-from tamis.vision.cost import TEXT_TOKENS, build, tower_of
+from tamis.vision.cost import TEXT_TOKENS, build, pixels_of, tower_of
 from tamis.vision.fastervlm import FasterVLM
 
 Name = TypeVar("Name", bound=Hashable)
@@ -173,12 +173,11 @@ def needed_bytes(shape: Shape, dtype: torch.dtype) -> int:
         dtype: Type of the weights.
     """
     model = build(shape, dtype=dtype)
-    pixels = torch.empty(shape.pictures, 3, shape.side, shape.side, dtype=dtype, device="meta")
     prompt = torch.empty(1, shape.tokens + TEXT_TOKENS, shape.width, dtype=dtype, device="meta")
     hidden = torch.inference_mode()  # meta tensors have no fused attention; this hides the maps of the plain one
     weights: int = sum(weight.nbytes for weight in model.parameters())
     return weights + max(
-        peak_bytes(hidden(lambda: tower_of(model)(pixels))),
+        peak_bytes(hidden(lambda: tower_of(model)(pixels_of(shape, dtype)))),
         peak_bytes(hidden(lambda: model.model.language_model(inputs_embeds=prompt, use_cache=True))),
     )
 

@@ -93,6 +93,11 @@ def tower_of(model: Any) -> Any:
     return inner.video_tower if hasattr(inner, "video_tower") else inner.vision_tower
 
 
+def pixels_of(shape: Shape, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Pixel values of a shape's pictures, without content, (pictures, 3, side, side)."""
+    return torch.empty(shape.pictures, 3, shape.side, shape.side, dtype=dtype, device="meta")
+
+
 def flops(call: Callable[[], object]) -> int:
     """Count the operations of a call, two for a multiply-add, on any device.
 
@@ -111,8 +116,8 @@ def count(shape: Shape, keeps: Sequence[Budget | int | float | str]) -> list[Run
     """Count what a shape costs unpruned, with each budget, and with no image token at all, which is the limit.
 
     Unpruned means the stock model: all blocks of the tower, every token projected. Pruned means `FasterVLM.prepare`:
-    the tower without its last block, kept tokens projected, a shorter prompt in the default layout. Other rules that
-    read [CLS] rows cost the same to within a ten-thousandth.
+    no last block, the one before it for the kept tokens only, these projected, a shorter prompt in the default layout.
+    Other rules that go by [CLS] rows alone cost the same to within a ten-thousandth.
 
     Args:
         shape: The model and its picture.
@@ -129,15 +134,14 @@ def count(shape: Shape, keeps: Sequence[Budget | int | float | str]) -> list[Run
     kept = dict.fromkeys(shape.kept(keep) for keep in keeps)
     start = time.perf_counter()
     model = build(replace(shape, depth=1))
-    tower, depth = tower_of(model), shape.tower_depth
-    pixels = torch.empty(shape.pictures, 3, shape.side, shape.side, dtype=torch.bfloat16, device="meta")
-    stock = flops(lambda: tower(pixels))
-    scored = flops(lambda: look(tower, pixels, FasterVLM(1.0).reads(depth, depth - 1)))
-    unscored = flops(lambda: look(tower, pixels, Reads()))
+    rows = FasterVLM(1.0).reads(shape.tower_depth, shape.tower_depth - 1)
     routes = [
-        ("all", shape.patches, shape.tokens, stock),
-        *((FasterVLM.name, patches, shape.pictures * patches + shape.fixed, scored) for patches in kept),
-        (TextOnly.name, 0, 0, unscored),
+        ("all", shape.patches, shape.tokens, flops(lambda: tower_of(model)(pixels_of(shape)))),
+        *(
+            (FasterVLM.name, patches, shape.pictures * patches + shape.fixed, _count_tower(model, shape, rows, patches))
+            for patches in kept
+        ),
+        (TextOnly.name, 0, 0, _count_tower(model, shape, Reads(), 0)),
     ]
     counts = [_count_route(model, shape, tokens, of_tower) for _, _, tokens, of_tower in routes]
     seconds = time.perf_counter() - start
@@ -160,6 +164,19 @@ def count(shape: Shape, keeps: Sequence[Budget | int | float | str]) -> list[Run
         )
         for (method, patches, tokens, _), metrics in zip(routes, counts, strict=True)
     ]
+
+
+def _count_tower(model: Any, shape: Shape, reads: Reads, patches: int) -> int:
+    """Count a look at the pictures that makes the features of some of their patches."""
+    mask = torch.zeros(shape.pictures, 1 + shape.patches, dtype=torch.bool)  # how many are kept matters, not which
+    mask[:, 1 : 1 + patches] = True
+    mask[:, 0] = shape.family == "video_llava" and patches > 0
+
+    def run() -> None:
+        features = look(tower_of(model), pixels_of(shape), reads).features
+        _ = features.whole if patches == shape.patches else features.some(mask)
+
+    return flops(run)
 
 
 def _count_route(model: Any, shape: Shape, tokens: int, of_tower: int) -> dict[str, int]:
