@@ -294,14 +294,18 @@ def table(runs: Sequence[Run]) -> Table:
         for metric, (low, high) in run.intervals.items():
             rows[key][metric] = f"{run.metrics[metric]:.3g} [{low:.3g}, {high:.3g}]"
     shown = [metric for metric in _HEADERS if any(metric in row for row in rows.values())]
+    notes = ["Operations: a multiply-add is two. `text-only` is the limit: no image token reaches the language model."]
+    if timed := next((run for run in runs if "seconds_median" in run.metrics), None):
+        notes.append(
+            f"Measured in {timed.config['dtype']} on {timed.config['threads']} CPU threads: median of {timed.n} rounds "
+            "[95 % interval]; peak of tensors beside weights and inputs."
+        )
     return Table(
         ["method", "keep", "image tokens", *(_HEADERS[metric][0] for metric in shown)],
         [
             [method, f"{keep:.1%}", tokens[method, keep], *(row.get(metric) for metric in shown)]
             for (method, keep), row in rows.items()
         ],
-        f"{runs[0].config['model']}: one picture and {runs[0].config['text_tokens']} text tokens",
-        notes=[
-            "Operations: a multiply-add is two. `text-only` is the limit: no image token reaches the language model."
-        ],
+        f"{runs[0].config['model']}: one image or video and {runs[0].config['text_tokens']} text tokens",
+        notes,
     )

@@ -6,7 +6,7 @@ import json as json_format
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
@@ -115,3 +115,47 @@ def ask(
         print(json_format.dumps(as_json(answers), ensure_ascii=False))
     else:
         table(answers).print()
+
+
+@app.command(help_epilogue="Example: tamis vision bench llava-1.5-7b --keep 50%,10%")
+def bench(
+    *shapes: str,
+    keep: str = "50%,25%,10%,5%,2.5%",
+    measure: bool = False,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    repetitions: Count = 5,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Count what pruning saves: operations and cache bytes against keep, beside the limit; or measure it here.
+
+    Args:
+        shapes: llava-1.5-7b, llava-1.5-13b, llava-next-7b, video-llava (all of them if none is named), or
+            llava-1.5-7b-4-layers, which an ordinary machine can run.
+        keep: Budgets for each image, tile or frame, separated by commas.
+        measure: Also time a model of that shape, with random weights, on this machine.
+        dtype: Type of the numbers that are measured with.
+        repetitions: Rounds of the measurement; each runs every budget once.
+        seed: Of the random weights and pixels.
+        json: Print the result lines as a JSON array.
+    """
+    from tamis.core.progress import progress
+    from tamis.vision import bench as benchmarking
+    from tamis.vision.config import SHAPES, shape_named
+    from tamis.vision.cost import count
+
+    budgets = Budget.parse_list(keep)
+    lines = []
+    for shape in [shape_named(name) for name in shapes or SHAPES if shapes or name != "llava-1.5-7b-4-layers"]:
+        runs = count(shape, budgets)
+        if measure:
+            with progress(f"measuring {shape.name}", total=repetitions) as advance:
+                runs += benchmarking.measure(
+                    shape, budgets, dtype=dtype, repetitions=repetitions, seed=seed, progress=advance
+                )
+        lines += runs
+        if not json:
+            benchmarking.table(runs).print()
+            print()
+    if json:
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in lines]))

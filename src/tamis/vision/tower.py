@@ -299,7 +299,10 @@ def look(
         raise ShapeError(f"pixels are {height} × {width}; expected multiples of the patch size {anatomy.patch}")
 
     states: dict[int, Tensor] = {}
-    early = Reads(*(tuple(block for block in blocks if block < run - 1) for blocks in (reads.rows, reads.keys)))
+    early = Reads(
+        rows=tuple(block for block in reads.rows if block < run - 1),
+        keys=tuple(block for block in reads.keys if block < run - 1),
+    )
     with _Listener(anatomy, early) as heard:
         state = anatomy.embed(pixels)
         for index in range(run - 1):
@@ -402,7 +405,7 @@ def _clip_block_for_some(block: Any, start: _Start, mask: Tensor) -> Tensor:
         return tensor.gather(1, order[..., None].expand(-1, -1, tensor.shape[-1]))
 
     def split(projected: Tensor) -> Tensor:
-        return projected.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+        return projected.view(*projected.shape[:2], attention.num_heads, attention.head_dim).transpose(1, 2)
 
     query, value = attention.q_proj(some(start.normed)), attention.v_proj(start.normed)
     mixed = scaled_dot_product_attention(split(query), split(start.keys), split(value), scale=attention.scale)
