@@ -84,7 +84,7 @@ def test_every_page_is_in_the_navigation_once() -> None:
 def test_the_worked_example_of_a_method_works() -> None:
     import torch
 
-    from tamis.vision.tower import Reads
+    from tamis.vision.view import Reads
 
     names: dict[str, Any] = {"__name__": "norm", "torch": torch, "Reads": Reads}
     for code in blocks(ROOT / "docs" / "adding-a-method.md", "python"):

@@ -299,3 +299,15 @@ def test_a_batch_that_was_prepared_before_is_refused(models: Any, extra: dict[st
     model = models("llava")
     with pytest.raises(InputError, match=message):
         FasterVLM(4).prepare(model, **collate([sample(model, 1, 2)]), **extra)
+
+
+def test_nothing_is_held_for_gradients_that_nobody_asks_for(models: Any) -> None:
+    model = models("llava")
+    batch = collate([sample(model, 1, 2)])
+    selector = FasterVLM(4)
+    assert not selector.prepare(model, **batch)["mm_encoder_outputs"]["image"].pooler_output[0].requires_grad
+    pixels = batch["pixel_values"].clone().requires_grad_()
+    asked = selector.prepare(model, **{**batch, "pixel_values": pixels})
+    model(**asked).logits.sum().backward()
+    assert float(pixels.grad.abs().sum()) > 0
+    model.zero_grad()

@@ -98,7 +98,9 @@ def test_batches_of_any_size_keep_the_same_patches(model: str, tmp_path: Path) -
     for index in range(4):
         photo(folder / f"{index}.png", index)
     for batch in (1, 3):
-        assert run("prune", folder, "--keep", "5", "--model", model, "--out", tmp_path / str(batch), "--batch", batch) == 0
+        assert (
+            run("prune", folder, "--keep", "5", "--model", model, "--out", tmp_path / str(batch), "--batch", batch) == 0
+        )
     one, three = (kept_of(tmp_path / str(batch)) for batch in (1, 3))
     assert one["pictures"] == three["pictures"]
 

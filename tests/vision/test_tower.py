@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from transformers import CLIPVisionModel, Dinov2Config, Dinov2Model, SiglipVisionConfig, SiglipVisionModel
 
 from tamis.core.errors import ConfigError, ShapeError
-from tamis.vision.tower import Reads, blocks_run, keep_tokens, look
+from tamis.vision.selector import keep_tokens
+from tamis.vision.tower import blocks_run, look
+from tamis.vision.view import Reads
 
 
 def eager(tower: torch.nn.Module) -> torch.nn.Module:

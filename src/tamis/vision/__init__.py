@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from tamis.vision.baselines.visionzip import VisionZip
     from tamis.vision.baselines.vispruner import VisPruner
     from tamis.vision.config import Layout
+    from tamis.vision.context import pruned
     from tamis.vision.fastervlm import FasterVLM
     from tamis.vision.prepare import Prepared
-    from tamis.vision.context import pruned
     from tamis.vision.selector import Selection, Selector
     from tamis.vision.tamis import Tamis
-    from tamis.vision.tower import View, look
+    from tamis.vision.tower import look
+    from tamis.vision.view import View
     from tamis.vision.vtccls import VTCCLS
 
 _WHERE = {
@@ -51,7 +52,7 @@ _WHERE = {
     "TextOnly": "baselines.simple",
     "Uniform": "baselines.simple",
     "VTCCLS": "vtccls",
-    "View": "tower",
+    "View": "view",
     "VisPruner": "baselines.vispruner",
     "VisionZip": "baselines.visionzip",
     "look": "tower",

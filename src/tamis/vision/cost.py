@@ -37,7 +37,8 @@ from tamis.core.results import Run, dataset_hash
 from tamis.vision.baselines.simple import TextOnly
 from tamis.vision.config import Shape
 from tamis.vision.fastervlm import FasterVLM
-from tamis.vision.tower import Reads, look
+from tamis.vision.tower import look
+from tamis.vision.view import Reads
 
 TEXT_TOKENS = 60
 """Words of the prompt around the image, in tokens."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tamis.core.errors import ConfigError
-from tamis.vision.tower import keep_tokens
+from tamis.vision.selector import keep_tokens
 
 _EXHAUSTED = 1e-5
 """Squared length, of 1, below which float32 cannot tell what is left of a feature from nothing."""

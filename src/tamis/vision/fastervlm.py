@@ -12,8 +12,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import Reads, View, keep_tokens
+from tamis.vision.selector import Selection, Selector, keep_tokens
+from tamis.vision.view import Reads, View
 
 
 def score(row: Float[Tensor, "units heads patches"]) -> Float[Tensor, "units patches"]:

@@ -28,8 +28,7 @@ from transformers.masking_utils import create_causal_mask
 
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError
-from tamis.vision.selector import Selection
-from tamis.vision.tower import keep_tokens
+from tamis.vision.selector import Selection, keep_tokens
 
 _KINDS = ("llama", "mistral", "qwen2")
 _ATTENTION = ("sdpa", "eager")

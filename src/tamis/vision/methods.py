@@ -14,7 +14,7 @@ from tamis.vision.baselines.vispruner import VisPruner
 from tamis.vision.fastervlm import FasterVLM
 from tamis.vision.selector import Selector
 from tamis.vision.tamis import Tamis
-from tamis.vision.tower import Reads
+from tamis.vision.view import Reads
 from tamis.vision.vtccls import VTCCLS
 
 SELECTORS: dict[str, type[Selector]] = {

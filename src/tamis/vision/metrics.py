@@ -46,5 +46,5 @@ def outliers(patches: Float[Tensor, "units patches width"]) -> Bool[Tensor, "uni
         "Vision Transformers Need Registers" (arXiv 2309.16588) describes them; the threshold is our choice.
     """
     norms = patches.float().norm(dim=-1)
-    middle: Tensor = norms.median(dim=-1, keepdim=True).values
-    return norms > 3 * middle
+    far: Tensor = norms > 3 * norms.median(dim=-1, keepdim=True).values
+    return far

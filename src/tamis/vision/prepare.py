@@ -20,9 +20,10 @@ from transformers.models.llava_next.modeling_llava_next import image_size_to_num
 
 from tamis.core.errors import ConfigError, InputError
 from tamis.vision.prompt import Prompt, Run
-from tamis.vision.selector import Selection, Selector, choose
+from tamis.vision.selector import Selection, Selector, choose, kept_indices
 from tamis.vision.tiles import arrange, choose_per_image, packed_order, padded_order, shown, staying
-from tamis.vision.tower import View, blocks_run, depth_of, kept_indices, look
+from tamis.vision.tower import blocks_run, depth_of, look
+from tamis.vision.view import View
 
 _CONSUMED = (
     "pixel_values",
@@ -102,7 +103,8 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
         raise InputError("the batch has mm_encoder_outputs already; give the processor's batch, with its pixel_values")
     inner: Any = getattr(model, "model", model)
     prompt = Prompt.read(inner, inputs)
-    encoded = _FAMILIES[kind](selector, inner, inputs, prompt)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(model, inputs)):
+        encoded = _FAMILIES[kind](selector, inner, inputs, prompt)
     if not encoded:
         return Prepared(inputs)
     data = {key: value for key, value in inputs.items() if key not in _CONSUMED}
@@ -119,6 +121,12 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
         kept=[unit for part in encoded for unit in part.kept],
         totals=[total for part in encoded for total in part.totals],
     )
+
+
+def _trains(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
+    """Whether somebody will ask for gradients; if not, none of the tower's activations need to be held for them."""
+    pixels = [value for name in ("pixel_values", "pixel_values_videos") if (value := inputs.get(name)) is not None]
+    return model.training or inputs.get("labels") is not None or any(value.requires_grad for value in pixels)
 
 
 def _view(selector: Selector, tower: nn.Module, pixels: Tensor, inner: Any, inputs: Mapping[str, Any]) -> View:

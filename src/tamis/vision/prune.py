@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from tamis.core.budget import Budget
@@ -26,16 +26,15 @@ from tamis.vision.fastervlm import score as last_block_score
 from tamis.vision.loading import Loaded
 from tamis.vision.methods import reads_of
 from tamis.vision.metrics import agreement, attention_held, cover, outliers
-from tamis.vision.selector import Selector, choose
-from tamis.vision.tower import Reads, View, blocks_run, depth_of, kept_indices, look
+from tamis.vision.panel import draw
+from tamis.vision.selector import Selector, choose, kept_indices
+from tamis.vision.tower import blocks_run, depth_of, look
+from tamis.vision.view import Reads, View
 from tamis.vision.vtccls import VTCCLS
 from tamis.vision.vtccls import score as ensemble_score
 
 SHOWN = 24
 """How many pictures a report shows; the indices of all of them are in its JSON file."""
-_CELL = 224
-"""Side of a picture in a panel, in pixels."""
-_INK = (117, 122, 130)
 
 
 @dataclass(frozen=True)
@@ -243,71 +242,11 @@ def _clock(
     return {name: float(np.median(of)) / len(pixels) for name, of in times.items()}
 
 
-# --- the picture ---
-
-
-def draw(
-    shown: NDArray[np.uint8],
-    grid: tuple[int, int],
-    heats: Sequence[Tensor],
-    masks: Mapping[tuple[str, str], NDArray[np.bool_]],
-) -> Image.Image:
-    """Draw a panel: the photograph and its heat maps, then a line per method with a picture per budget.
-
-    Args:
-        shown: What the tower saw, (height, width, 3).
-        grid: Rows and columns of patches.
-        heats: Scores of the last block that is run, and of the ensemble.
-        masks: (method, budget) → kept patches.
-    """
-    methods = list(dict.fromkeys(method for method, _ in masks))
-    budgets = list(dict.fromkeys(budget for _, budget in masks))
-    photo = Image.fromarray(shown).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
-    lines: list[list[tuple[str, Image.Image]]] = [
-        [
-            ("photograph", photo),
-            ("[CLS] last block", _heat(photo, heats[0], grid)),
-            ("[CLS] ensemble", _heat(photo, heats[1], grid)),
-        ]
-    ]
-    for method in methods:
-        lines.append([(f"{method} {budget}", _dim(photo, masks[method, budget].reshape(grid))) for budget in budgets])
-    gap, label = 12, 38
-    columns = max(map(len, lines))
-    panel = Image.new("RGBA", (columns * (_CELL + gap) - gap, len(lines) * (_CELL + label + gap) - gap), (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(panel), ImageFont.load_default(size=26)
-    for row, cells in enumerate(lines):
-        for column, (text, cell) in enumerate(cells):
-            left, top = column * (_CELL + gap), row * (_CELL + label + gap)
-            pen.text((left, top + 4), text, fill=(*_INK, 255), font=font)
-            panel.paste(cell, (left, top + label))
-    return panel
-
-
-def _dim(photo: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
-    """Show the kept patches as they are, and the rest as through fog."""
-    fog = Image.blend(photo.convert("L").convert("RGB"), Image.new("RGB", photo.size, (205, 208, 212)), 0.82)
-    window = Image.fromarray(mask.astype(np.uint8) * 255).resize(photo.size, Image.Resampling.NEAREST)
-    return Image.composite(photo, fog, window)
-
-
-def _heat(photo: Image.Image, scores: Tensor, grid: tuple[int, int]) -> Image.Image:
-    """Lay scores over the photograph, on a scale by rank so that a few strong patches do not hide the rest."""
-    from matplotlib import colormaps
-
-    ranks = scores.flatten().argsort().argsort().float() / max(1, scores.numel() - 1)
-    colours = (colormaps["magma"](ranks.view(grid).cpu().numpy())[..., :3] * 255).astype(np.uint8)
-    return Image.blend(photo, Image.fromarray(colours).resize(photo.size, Image.Resampling.BICUBIC), 0.72)
-
-
 def _picture(panel: Image.Image, source: Source, methods: Mapping[str, type[Selector]]) -> Picture:
     buffer = io.BytesIO()
     panel.save(buffer, format="WEBP", quality=86)
     alt = f"{source.name}: the photograph, [CLS] attention, and the patches kept by {', '.join(methods)}"
     return Picture(buffer.getvalue(), alt, caption=source.name + (f" ({source.note})" if source.note else ""))
-
-
-# --- the report ---
 
 
 def report_on(result: Result, command: str) -> Report:

@@ -9,12 +9,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tamis.core.budget import Budget
+from tamis.core.errors import ConfigError
 from tamis.vision.config import Layout
-from tamis.vision.tower import Reads, View
+from tamis.vision.view import Reads, View
 
 if TYPE_CHECKING:
     from tamis.vision.prepare import Prepared
@@ -65,6 +67,9 @@ class Selector(ABC):
     def prepare(self, model: nn.Module, /, **inputs: Any) -> Prepared:
         """Turn a processor's batch into a shorter one for the same model.
 
+        Gradients are kept only where they will be asked for: when the model is in training mode, when there are
+        `labels`, or when pixel values require them.
+
         Args:
             model: A stock `LlavaForConditionalGeneration`, `LlavaNext…` or `VideoLlava…` of transformers.
             inputs: The processor's batch: `input_ids` (or `inputs_embeds`), `pixel_values` and so on, also `labels`.
@@ -91,3 +96,35 @@ def choose(selector: Selector, view: View) -> Selection:
     if keep == view.total:
         return Selection(view.allowed)
     return selector.select(view, keep)
+
+
+def keep_tokens(
+    scores: Float[Tensor, "units patches"], keep: int, valid: Bool[Tensor, "units patches"] | None = None
+) -> Bool[Tensor, "units patches"]:
+    """Mark the highest-scoring patches. Of equal scores the earlier patch wins, so that every turn keeps the same.
+
+    A mask is also an order: the kept patches stay in raster order, because a language model reads by position.
+
+    Args:
+        scores: Importance of each patch.
+        keep: Patches to keep in each unit; a unit with fewer valid ones keeps those.
+        valid: False where a patch must not be kept.
+
+    Raises:
+        ConfigError: If a score is not a number.
+
+    >>> keep_tokens(torch.tensor([[0.3, 0.1, 0.6, 0.3]]), keep=2)
+    tensor([[ True, False,  True, False]])
+    """
+    if bool(torch.isnan(scores).any()):
+        raise ConfigError("scores contain NaN; the pixel values or the tower's weights are not finite numbers")
+    if valid is not None:
+        scores = scores.masked_fill(~valid, -torch.inf)
+    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices[:, :keep]
+    mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device).scatter_(1, order, True)
+    return mask if valid is None else mask & valid
+
+
+def kept_indices(mask: Bool[Tensor, "units patches"]) -> list[Int[Tensor, " _"]]:
+    """The kept patches of each unit, ascending."""
+    return [unit.nonzero().squeeze(1) for unit in mask]

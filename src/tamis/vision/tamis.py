@@ -19,7 +19,7 @@ from torch.nn.functional import normalize
 from tamis.core.errors import ConfigError
 from tamis.vision.dpp import greedy_map
 from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import Reads, View
+from tamis.vision.view import Reads, View
 from tamis.vision.vtccls import VTCCLS, score
 
 _FLOOR = 0.1

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape
 
 from tamis.vision.selector import Selection, Selector, choose
-from tamis.vision.tower import Features, View
+from tamis.vision.view import Features, View
 
 
 def packed_order(inner: Any, total: int, tiles: int, size: Any) -> Int[Tensor, " tokens"]:

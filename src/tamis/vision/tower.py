@@ -11,124 +11,18 @@ Block indices are 0-based: `hidden_states[j]` of transformers is the output afte
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from tamis.core.errors import ConfigError, ShapeError
-
-
-@dataclass(frozen=True)
-class Reads:
-    """What a selector wants to read on the way through the tower, beside the selected hidden state."""
-
-    rows: tuple[int, ...] = ()
-    """Blocks whose [CLS] attention row it reads."""
-    keys: tuple[int, ...] = ()
-    """Blocks whose key projections it reads; the block after the last one run may be named, and then projects only."""
-    question: bool = False
-    """Whether it reads the text around the image."""
-
-
-@dataclass(frozen=True)
-class Features:
-    """The selected hidden state, made only when somebody looks at it, and then only as much of it as is used.
-
-    A selector that goes by attention rows alone never looks: the last block then runs for the kept tokens only.
-    """
-
-    make: Callable[[], Tensor]
-    """Makes the hidden state of every token, (units, 1 + patches, width), [CLS] first."""
-    make_some: Callable[[Tensor], Tensor]
-    """Makes it where a mask, (units, 1 + patches), is true: (true, width)."""
-
-    @cached_property
-    def whole(self) -> Float[Tensor, "units tokens width"]:
-        """The hidden state of every token, bit for bit what the stock tower makes."""
-        return self.make()
-
-    def some(self, mask: Bool[Tensor, "units tokens"]) -> Float[Tensor, "kept width"]:
-        """The hidden state of some tokens, unit by unit in raster order; equal to `whole` up to rounding."""
-        return self.whole[mask] if "whole" in vars(self) else self.make_some(mask)
-
-    @classmethod
-    def known(cls, tokens: Float[Tensor, "units tokens width"]) -> Features:
-        """Features that exist already."""
-        return cls(lambda: tokens, lambda mask: tokens[mask])
-
-
-@dataclass(frozen=True)
-class View:
-    """What a selector sees of each unit: an image, a tile of an image, or a frame of a video."""
-
-    features: Features
-    """Selected hidden state, before the projector."""
-    rows: dict[int, Float[Tensor, "units heads patches"]]
-    """Block → attention of the [CLS] query to the patches, after softmax over [CLS] and patches, float32."""
-    keys: dict[int, Float[Tensor, "units tokens inner"]]
-    """Block → key projections of [CLS] (first) and patches, heads concatenated."""
-    queries: dict[int, Float[Tensor, "units inner"]]
-    """Block → query projection of [CLS], heads concatenated; the same blocks as `keys`."""
-    grid: tuple[int, int]
-    """Rows and columns of patches."""
-    heads: int
-    """Attention heads of the tower."""
-    depth: int
-    """Blocks of the tower, run or not."""
-    run: int
-    """Blocks that make the features; the last of them is `run - 1`."""
-    pixels: Tensor
-    """The pixel values that went in, (units, …); the only thing that chance may depend on."""
-    valid: Bool[Tensor, "units patches"] | None = None
-    """False where a patch shows padding only and must not be kept; None: every patch is valid."""
-    question: Sequence[Float[Tensor, "_ language_width"]] | None = None
-    """Embeddings of the text around each unit, in the language model's input space; None: no text is known."""
-    project: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
-    """The model's projector into that space; None where there is no language model."""
-
-    @property
-    def units(self) -> int:
-        """How many units there are."""
-        return self.pixels.shape[0]
-
-    @property
-    def total(self) -> int:
-        """Patches of a unit."""
-        return self.grid[0] * self.grid[1]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the pixels, and so the selection, are."""
-        return self.pixels.device
-
-    @property
-    def patches(self) -> Float[Tensor, "units patches width"]:
-        """Features of the patches."""
-        return self.features.whole[:, 1:]
-
-    @property
-    def cls(self) -> Float[Tensor, "units width"]:
-        """Features of the [CLS] token."""
-        return self.features.whole[:, 0]
-
-    @property
-    def allowed(self) -> Bool[Tensor, "units patches"]:
-        """True where a patch may be kept."""
-        if self.valid is not None:
-            return self.valid
-        return torch.ones(self.units, self.total, dtype=torch.bool, device=self.device)
-
-    @cached_property
-    def fingerprints(self) -> tuple[int, ...]:
-        """A number per unit that depends on its pixels only, and so not on the batch that it came in."""
-        return tuple(zlib.crc32(unit.detach().float().cpu().contiguous().numpy()) for unit in self.pixels)
+from tamis.vision.view import Features, Reads, View
 
 
 @dataclass(frozen=True)
@@ -414,35 +308,3 @@ def _clip_block_for_some(block: Any, start: _Start, mask: Tensor) -> Tensor:
     present = torch.arange(order.shape[1], device=mask.device) < counts[:, None]
     computed: Tensor = state[present]
     return computed
-
-
-def keep_tokens(
-    scores: Float[Tensor, "units patches"], keep: int, valid: Bool[Tensor, "units patches"] | None = None
-) -> Bool[Tensor, "units patches"]:
-    """Mark the highest-scoring patches. Of equal scores the earlier patch wins, so that every turn keeps the same.
-
-    A mask is also an order: the kept patches stay in raster order, because a language model reads by position.
-
-    Args:
-        scores: Importance of each patch.
-        keep: Patches to keep in each unit; a unit with fewer valid ones keeps those.
-        valid: False where a patch must not be kept.
-
-    Raises:
-        ConfigError: If a score is not a number.
-
-    >>> keep_tokens(torch.tensor([[0.3, 0.1, 0.6, 0.3]]), keep=2)
-    tensor([[ True, False,  True, False]])
-    """
-    if bool(torch.isnan(scores).any()):
-        raise ConfigError("scores contain NaN; the pixel values or the tower's weights are not finite numbers")
-    if valid is not None:
-        scores = scores.masked_fill(~valid, -torch.inf)
-    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices[:, :keep]
-    mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device).scatter_(1, order, True)
-    return mask if valid is None else mask & valid
-
-
-def kept_indices(mask: Bool[Tensor, "units patches"]) -> list[Int[Tensor, " _"]]:
-    """The kept patches of each unit, ascending."""
-    return [unit.nonzero().squeeze(1) for unit in mask]

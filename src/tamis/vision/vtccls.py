@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tamis.core.errors import ConfigError
-from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import Reads, View, keep_tokens
+from tamis.vision.selector import Selection, Selector, keep_tokens
+from tamis.vision.view import Reads, View
 
 
 def score(rows: Iterable[Float[Tensor, "units heads patches"]]) -> Float[Tensor, "units patches"]:

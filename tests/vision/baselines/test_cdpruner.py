@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from tests.vision.baselines.views import random_view, with_padding, with_patches

@@ -9,7 +9,7 @@ import torch
 from tests.vision.baselines.views import RUN, random_view, with_padding
 
 from tamis.vision.baselines.prumerge import PruMergePlus, keep_outliers_and_sample, merge
-from tamis.vision.tower import View
+from tamis.vision.view import View
 
 
 def naive_merge(view: View, unit: int, keep: int) -> tuple[list[int], dict[int, np.ndarray], bool]:

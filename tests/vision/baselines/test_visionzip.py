@@ -9,7 +9,7 @@ import torch
 from tests.vision.baselines.views import HEADS, RUN, random_view, with_padding
 
 from tamis.vision.baselines.visionzip import VisionZip, targets_among
-from tamis.vision.tower import View
+from tamis.vision.view import View
 
 
 def naive_zip(view: View, unit: int, keep: int) -> tuple[list[int], dict[int, torch.Tensor], bool]:

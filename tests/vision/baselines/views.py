@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tamis.vision.tower import Features, View, cls_row
+from tamis.vision.tower import cls_row
+from tamis.vision.view import Features, View
 
 DEPTH, RUN, HEADS = 6, 5, 2
 

@@ -15,7 +15,7 @@ import torch
 
 from tamis.vision.dpp import greedy_map
 from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import View
+from tamis.vision.view import View
 
 
 @dataclass(frozen=True)

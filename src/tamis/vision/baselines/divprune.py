@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from tamis.core.errors import ConfigError
 from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import View
+from tamis.vision.view import View
 
 
 @torch.no_grad()

@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import Reads, View, cls_row, keep_tokens
+from tamis.vision.selector import Selection, Selector, keep_tokens
+from tamis.vision.tower import cls_row
+from tamis.vision.view import Reads, View
 
 _NEIGHBOURS = 32
 """Patches that are merged into each kept one; the authors' number."""

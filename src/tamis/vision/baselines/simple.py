@@ -9,8 +9,8 @@ import torch
 
 from tamis.core.budget import Budget
 from tamis.vision.config import Layout
-from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import View, keep_tokens
+from tamis.vision.selector import Selection, Selector, keep_tokens
+from tamis.vision.view import View
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from torch import Tensor
 from tamis.core.budget import Budget
 from tamis.core.errors import BudgetError, ConfigError
 from tamis.vision.in_llm import InLLMPruner
-from tamis.vision.selector import Selection
-from tamis.vision.tower import keep_tokens
+from tamis.vision.selector import Selection, keep_tokens
 
 _RATING = (2, 6, 15)
 """The layers, of 32, after which the authors drop tokens."""

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import Reads, View, keep_tokens
+from tamis.vision.selector import Selection, Selector, keep_tokens
+from tamis.vision.view import Reads, View
 
 
 def targets_among(rest: Bool[Tensor, "units patches"], count: int) -> Int[Tensor, "units count"]:

@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tamis.vision.selector import Selection, Selector
-from tamis.vision.tower import Reads, View, keep_tokens
+from tamis.vision.selector import Selection, Selector, keep_tokens
+from tamis.vision.view import Reads, View
 
 _AT_ONCE = 8
 """Duplicates that are dropped in one round; the authors' number."""
