@@ -21,7 +21,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'from importlib.util import find_spec; import sys; bad = [p for p in ("torchvision", "torchaudio") if find_spec(p)]; sys.exit("installed, but breaks transformers: " + ", ".join(bad) + "; uninstall it" if bad else 0)'
 	@touch $@
 
-demo: setup ## Run every domain on built-in input, offline, and write tamis-demo/index.html
+demo: setup ## Run every domain on built-in input and write tamis-demo/index.html
+	@$(BIN)/tamis models pull vit-s14-focus
 	@$(BIN)/tamis demo
 
 test: setup ## Run the tests: offline, on the CPU, about a minute
@@ -39,8 +40,8 @@ check: setup ## Check format, lint, types, imports, rendered tables and the docu
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 	@echo "all checks passed"
 
-bench: setup ## Run the benchmarks and append their result lines
-	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+bench: setup ## Run the benchmarks on an idle machine and append their result lines (half an hour)
+	@for script in vision_cost vision_prefill; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
 
 docs: setup ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict

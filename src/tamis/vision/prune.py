@@ -267,8 +267,8 @@ def report_on(result: Result, command: str) -> Report:
     facts: dict[str, Cell] = {
         "tokens kept": f"{least:.0f} of {total}",
         "memory of the tokens": f"{_size(least * result.bytes_per_token)} of {_size(total * result.bytes_per_token)}",
-        "one look, ours": f"{result.seconds['ours'] * 1000:.0f} ms a picture",
-        "one look, stock tower": f"{result.seconds['stock'] * 1000:.0f} ms a picture",
+        "tower pass, ours": f"{result.seconds['ours'] * 1000:.0f} ms a picture",
+        "tower pass, stock": f"{result.seconds['stock'] * 1000:.0f} ms a picture",
     }
     report.add(Facts(facts), *result.panels)
     if len(result.pictures) > len(result.panels):
