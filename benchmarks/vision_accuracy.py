@@ -97,7 +97,7 @@ def load(model: str, device: str) -> Any:
             raise ConfigError(
                 f"{model} is a {config.model_type!r} model over {text!r}; expected llava or llava_next over llama"
             )
-        return llava_hf.LlavaHf(
+        lm = llava_hf.LlavaHf(
             pretrained=model,
             device=device,
             device_map=device,
@@ -108,6 +108,8 @@ def load(model: str, device: str) -> Any:
         raise
     except Exception as error:  # transformers raises whatever a damaged or absent model leads it to
         raise FileError(f"{model}: cannot be loaded on {device} ({_line(error)}); check name and device") from error
+    lm.clean = lambda: None  # the harness throws the model away after the first run
+    return lm
 
 
 def selectors(method: str, keep: str, seed: int) -> list[Selector]:
@@ -224,11 +226,14 @@ def evaluate(lm: Any, selector: Selector, names: Sequence[str], limit: int | Non
                 cli_args=argparse.Namespace(output_path=folder, process_with_media=False),
             )
         except _GenerationFailedError as error:
-            cause = error.__cause__
+            cause = _root(error)
             raise ConfigError(f"{selector.name} failed in generate: {type(cause).__name__}: {_line(cause)}") from cause
-        except OSError as error:
+        except Exception as error:
+            cause = _root(error)
+            if not isinstance(cause, OSError):
+                raise
             raise FileError(
-                f"{', '.join(names)}: the data cannot be had ({_line(error)}); check the network, then `hf auth login`"
+                f"{', '.join(names)}: the data cannot be had ({_line(cause)}); check the network, then `hf auth login`"
             ) from error
     return results
 
@@ -263,7 +268,12 @@ def _questions(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _line(error: BaseException | None) -> str:
+def _root(error: BaseException) -> BaseException:
+    """What an exception was raised from in the end; the harness wraps failed downloads in failed retries."""
+    return error if error.__cause__ is None else _root(error.__cause__)
+
+
+def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -295,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"published benchmarks need more packages: pip install {' '.join(missing)}", MissingExtraError.exit_code
         )
     try:
-        names = [name.strip() for name in options.tasks.split(",")]
+        names = list(dict.fromkeys(name.strip() for name in options.tasks.split(",")))
         if unknown := [name for name in names if name not in BENCHMARKS]:
             raise ConfigError(f"no benchmark {unknown[0]!r}; expected some of {', '.join(BENCHMARKS)}")
         if options.limit is not None and (options.limit < 1 or options.write):
@@ -312,7 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 run.append(RESULTS)
         table(runs, names).print()
     except TamisError as error:
-        return _fail(_line(error), error.exit_code)
+        return _fail(" ".join(str(error).split()), error.exit_code)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,9 @@ def commands(page: Path) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text_of(page), flags=re.DOTALL | re.MULTILINE))
 
 
-COMMANDS = sorted({command for page in PAGES for command in commands(page) if command.startswith("tamis ")})
+SHOWN = sorted({command for page in PAGES for command in commands(page)})
+COMMANDS = [command for command in SHOWN if command.startswith("tamis ")]
+BENCHMARKS = [command for command in SHOWN if command.startswith("python benchmarks/")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -49,8 +53,20 @@ def test_every_command_in_the_documentation_is_one_that_tamis_knows(command: str
         app.parse_args(tokens, exit_on_error=False, print_error=False)
 
 
+@pytest.mark.parametrize("command", BENCHMARKS)
+def test_every_benchmark_in_the_documentation_has_these_options_and_quick_help(command: str) -> None:
+    _, script, *arguments = shlex.split(command)
+    asked = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / script, "--help"], capture_output=True, text=True, check=True
+    )
+    known = re.findall(r"--[a-z-]+", asked.stdout)
+    assert {argument for argument in arguments if argument.startswith("--")} <= set(known)
+    assert not re.search(r"\| +torch$", asked.stderr, flags=re.MULTILINE), f"{script} --help loads torch"
+
+
 def test_the_documentation_shows_commands() -> None:
     assert "tamis demo" in COMMANDS
+    assert BENCHMARKS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
