@@ -7,6 +7,7 @@ import jaxtyping
 import pytest
 import torch
 from tests.vision.small import IMAGE, VIDEO, collate, sample
+from transformers import GenerationConfig
 
 from tamis import vision
 from tamis.core.errors import ConfigError
@@ -70,6 +71,17 @@ def test_a_length_that_counts_the_prompt_gives_as_many_new_tokens_as_unpruned(mo
     del how["max_new_tokens"]
     with vision.pruned(model, FasterVLM(4)):
         assert model.generate(**batch, **how).shape[1] == how["max_length"]
+
+
+def test_a_length_in_a_generation_config_counts_the_same(models: Any) -> None:
+    model = models("llava")
+    batch = batch_of(model)
+    length = batch["input_ids"].shape[1] + 4
+    how = {name: value for name, value in GREEDY.items() if name != "max_new_tokens"}
+    settings = GenerationConfig(**how, max_length=length, eos_token_id=None)
+    with vision.pruned(model, FasterVLM(4)):
+        assert model.generate(**batch, generation_config=settings).shape[1] == length
+    assert settings.max_length == length
 
 
 def test_the_prompt_as_first_argument_and_text_alone_work(models: Any) -> None:

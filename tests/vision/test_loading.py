@@ -113,7 +113,7 @@ def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
 
 
 def test_a_hub_id_without_a_network_is_one_clear_line() -> None:
-    with pytest.raises(FileError, match="some-org/some-model"):
+    with pytest.raises(ConfigError, match="some-org/some-model"):
         load("some-org/some-model")
 
 

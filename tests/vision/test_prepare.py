@@ -128,8 +128,6 @@ def test_labels_follow_their_tokens_and_the_loss_flows_back() -> None:
 def test_kept_patches_of_every_unit_are_reported(model: Any) -> None:
     _, batch = batch_of(model)
     prepared = FasterVLM(0.25).prepare(model, **batch)
-    assert len(prepared.kept) == len(prepared.totals)
-    assert set(prepared.totals) == {PATCHES}
     if model.config.model_type == "llava_next":  # a tile may be all padding
         assert all(1 <= len(unit) <= 4 for unit in prepared.kept[:1])
     else:

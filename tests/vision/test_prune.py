@@ -14,7 +14,6 @@ from PIL import Image
 from tests.vision.small import PATCHES, build, save
 
 from tamis.cli import main
-from tamis.core.budget import Budget
 from tamis.vision.ask import ask, batch_for
 from tamis.vision.fastervlm import FasterVLM
 from tamis.vision.loading import load
@@ -61,14 +60,15 @@ def test_one_photo_gives_a_page_and_the_indices_that_the_library_gives(model: st
 
 def test_every_method_runs_and_random_is_always_there(model: str, tmp_path: Path) -> None:
     file = photo(tmp_path / "cat.png")
-    names = ",".join(name for name in SELECTORS if name not in ("all", "random"))
+    names = ",".join(name for name in SELECTORS if name != "random")
     out = tmp_path / "out"
     assert run("prune", file, "--keep", "5", "--method", names, "--model", model, "--out", out) == 0
     kept = kept_of(out)["pictures"][0]["kept"]
-    assert {name: len(of["5"]) for name, of in kept.items()} == {
-        **dict.fromkeys([*names.split(","), "random"], 5),
-        "text-only": 0,
-    }
+    counts = {name: {keep: len(indices) for keep, indices in of.items()} for name, of in kept.items()}
+    assert counts == {**{name: {"5": 5} for name in SELECTORS}, "all": {"100%": PATCHES}, "text-only": {"0": 0}}
+    page = (out / "index.html").read_text()
+    assert "text-only covers" not in page
+    assert "all holds" not in page
 
 
 def test_a_folder_continues_past_broken_files_and_lists_them(
@@ -165,7 +165,7 @@ def test_an_answer_with_everything_kept_is_the_models_own(name: str, tmp_path: P
     stock = build(name)
     loaded = load(str(save(stock, tmp_path / name)))
     picture = Image.open(photo(tmp_path / "a.png", size=(70, 40)))
-    answers = ask(loaded, picture, "What is this ?", {"fastervlm": FasterVLM}, [Budget.parse("25%")], max_new_tokens=4)
+    answers = ask(loaded, picture, "What is this ?", [FasterVLM("25%")], max_new_tokens=4)
     batch = batch_for(loaded, picture, "What is this ?")
     expected = stock.generate(**batch, max_new_tokens=4, do_sample=False, pad_token_id=2)
     text = loaded.tokenizer.decode(expected[0, batch["input_ids"].shape[1] :], skip_special_tokens=True).strip()

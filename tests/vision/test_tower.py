@@ -11,7 +11,7 @@ from transformers import CLIPVisionModel, Dinov2Config, Dinov2Model, SiglipVisio
 
 from tamis.core.errors import ConfigError, ShapeError
 from tamis.vision.selector import keep_tokens
-from tamis.vision.tower import blocks_run, look
+from tamis.vision.tower import extent, look
 from tamis.vision.view import Reads
 
 
@@ -37,8 +37,9 @@ def test_rows_and_features_equal_those_of_eager_attention(tower: CLIPVisionModel
     pixels = torch.randn(3, 3, 32, 32)
     with torch.no_grad():
         reference = eager(vit)(pixels, output_attentions=True, output_hidden_states=True)
-        depth = len(reference.attentions)
-        run = blocks_run(depth, layer)
+        depth, run = extent(vit, layer)
+    assert depth == len(reference.attentions)
+    with torch.no_grad():
         view = look(vit, pixels, Reads(rows=tuple(range(run))), layer)
     assert view.run == run
     assert sorted(view.rows) == list(range(run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,14 +35,15 @@ class Answer:
     """From pixels to the first new token: tower, selection, projector and prefill; median."""
     kv_bytes: int
     """Key–value cache of the prompt."""
-    same: bool
+    same: bool = True
     """Whether the answer is that of the unpruned model."""
 
 
 def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
     """Write the prompt as the model's processor would, with the picture's placeholders in it.
 
-    The tokenizer's chat template is used where it has one, LLaVA's own prompt otherwise.
+    The tokenizer's chat template is used where it has one, LLaVA's own prompt otherwise. How many placeholders a
+    picture needs is found by encoding it once.
 
     Args:
         loaded: A vision-language model.
@@ -70,7 +71,7 @@ def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
         raise ConfigError(
             f"the prompt holds the image token {token} {text.count(token)} times; write a question without it"
         )
-    images = loaded.images(images=[picture], return_tensors="pt")
+    images = loaded.processor(images=[picture], return_tensors="pt")
     name = next(key for key in images if key.startswith("pixel_values"))  # Video-LLaVA's processor adds _images
     pixels = {"pixel_values": images[name].to(loaded.device)}
     if "image_sizes" in images:
@@ -82,32 +83,23 @@ def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
 
 
 def ask(
-    loaded: Loaded,
-    picture: Image,
-    question: str,
-    methods: Mapping[str, type[Selector]],
-    budgets: Sequence[Budget],
-    *,
-    max_new_tokens: int = 64,
+    loaded: Loaded, picture: Image, question: str, selectors: Sequence[Selector], *, max_new_tokens: int = 64
 ) -> list[Answer]:
-    """Answer a question greedily, first with every token, then by each method at each budget.
+    """Answer a question greedily, first with every token, then by each selector.
 
     Raises:
         ConfigError: If the model cannot answer.
         BudgetError: If a budget does not fit the number of tokens.
     """
     batch = batch_for(loaded, picture, question)
-    ours = {(name, str(budget)): method(budget) for name, method in methods.items() for budget in budgets}
-    selectors: dict[tuple[str, str], Selector] = {("all", "100%"): All(), **ours}
     answers: list[Answer] = []
-    for (name, keep), selector in selectors.items():
-        text, cost = _answer(loaded, selector, batch, max_new_tokens)
-        same = not answers or text == answers[0].answer
-        answers.append(Answer(name, keep, text, **cost, same=same))
+    for selector in [All(), *(one for one in selectors if not isinstance(one, All))]:
+        answer = _answer(loaded, selector, batch, max_new_tokens)
+        answers.append(replace(answer, same=not answers or answer.answer == answers[0].answer))
     return answers
 
 
-def _answer(loaded: Loaded, selector: Selector, batch: Mapping[str, Any], max_new_tokens: int) -> tuple[str, Any]:
+def _answer(loaded: Loaded, selector: Selector, batch: Mapping[str, Any], max_new_tokens: int) -> Answer:
     model: Any = loaded.model
     tokenizer: Any = loaded.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -121,13 +113,15 @@ def _answer(loaded: Loaded, selector: Selector, batch: Mapping[str, Any], max_ne
             times.append(time.perf_counter() - start)
         output = model.generate(**prepared, **greedy, max_new_tokens=max_new_tokens)
     prompt = prepared["input_ids"].shape[1]
-    cost = {
-        "image_tokens": int((prepared["input_ids"] == model.config.image_token_id).sum()),
-        "prompt_tokens": prompt,
-        "first_token_seconds": sorted(times)[REPEATS // 2],
-        "kv_bytes": prompt * loaded.bytes_per_token,
-    }
-    return tokenizer.decode(output[0, prompt:], skip_special_tokens=True).strip(), cost
+    return Answer(
+        method=selector.name,
+        keep=str(Budget.parse(selector.keep)),
+        answer=tokenizer.decode(output[0, prompt:], skip_special_tokens=True).strip(),
+        image_tokens=int((prepared["input_ids"] == model.config.image_token_id).sum()),
+        prompt_tokens=prompt,
+        first_token_seconds=sorted(times)[REPEATS // 2],
+        kv_bytes=prompt * loaded.bytes_per_token,
+    )
 
 
 def table(answers: Sequence[Answer]) -> Table:
@@ -148,8 +142,3 @@ def table(answers: Sequence[Answer]) -> Table:
     changed = sum(not one.same for one in answers)
     notes = [f"{changed} of {len(answers) - 1} pruned answers differ from the unpruned one."]
     return Table(headers, rows, notes=notes)
-
-
-def as_json(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    """Give answers as JSON."""
-    return [asdict(one) for one in answers]

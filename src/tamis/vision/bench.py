@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tamis.core.budget import Budget
+from tamis.core.budget import Keep
 from tamis.core.errors import ConfigError, LimitError
 from tamis.core.report import Cell, Table
 from tamis.core.results import Run, dataset_hash
@@ -194,7 +194,7 @@ def _available_bytes() -> int:
 
 def measure(
     shape: Shape,
-    keeps: Sequence[Budget | int | float | str],
+    keeps: Sequence[Keep],
     *,
     dtype: Literal["float32", "bfloat16"] = "float32",
     repetitions: int = 5,

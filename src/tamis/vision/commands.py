@@ -6,11 +6,14 @@ import json as json_format
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
 from tamis.core.budget import Budget
+
+if TYPE_CHECKING:
+    from tamis.vision.loading import Loaded
 
 app = App(
     name="vision",
@@ -56,22 +59,26 @@ def prune(
     from itertools import islice
 
     from tamis.core.progress import progress
-    from tamis.vision.loading import load
-    from tamis.vision.methods import selectors_named
+    from tamis.vision.methods import selectors_at
     from tamis.vision.prune import prune as prune_pictures
-    from tamis.vision.prune import sources, table, write
+    from tamis.vision.prune import sources
+    from tamis.vision.receipt import as_json, table, write
 
-    budgets, methods = Budget.parse_list(keep), selectors_named(method)
+    selectors = selectors_at(method, keep, seed)
     pictures = islice(sources(path, frames), limit)
-    command = f"tamis vision prune {shlex.quote(path.name)} --keep {keep} --method {method} --model {model}"
-    loaded = load(model, device)
+    loaded = _load(model, device)
     with progress("looking at pictures") as advance:
-        result = prune_pictures(loaded, pictures, methods, budgets, batch=batch, seed=seed, progress=advance)
+        result = prune_pictures(loaded, pictures, selectors, batch=batch, seed=seed, progress=advance)
+    options: dict[str, object] = {"keep": keep, "method": method, "model": model, "frames": frames, "seed": seed}
+    if limit is not None:
+        options["limit"] = limit
+    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    command = shlex.join(["tamis", "vision", "prune", path.name, *given])
     page = write(result, out, command)
     for one in result.failed:
         print(f"tamis: not read: {one['error']}", file=sys.stderr)
     if json:
-        print(json_format.dumps(result.as_json(), allow_nan=False))
+        print(json_format.dumps(as_json(result), allow_nan=False))
         return
     table(result).print()
     print(page)
@@ -102,17 +109,18 @@ def ask(
         device: Where to compute, as torch names devices.
         json: Print the answers as JSON.
     """
-    from tamis.core.readers import read_image
-    from tamis.vision.ask import as_json, table
-    from tamis.vision.ask import ask as ask_model
-    from tamis.vision.loading import load
-    from tamis.vision.methods import selectors_named
+    from dataclasses import asdict
 
-    budgets, methods = Budget.parse_list(keep), selectors_named(method)
+    from tamis.core.readers import read_image
+    from tamis.vision.ask import ask as ask_model
+    from tamis.vision.ask import table
+    from tamis.vision.methods import selectors_at
+
+    selectors = selectors_at(method, keep)
     picture = read_image(path)
-    answers = ask_model(load(model, device), picture, question, methods, budgets, max_new_tokens=max_new_tokens)
+    answers = ask_model(_load(model, device), picture, question, selectors, max_new_tokens=max_new_tokens)
     if json:
-        print(json_format.dumps(as_json(answers), ensure_ascii=False))
+        print(json_format.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
     else:
         table(answers).print()
 
@@ -141,12 +149,12 @@ def bench(
     """
     from tamis.core.progress import progress
     from tamis.vision import bench as benchmarking
-    from tamis.vision.config import SHAPES, shape_named
+    from tamis.vision.config import PUBLISHED, shape_named
     from tamis.vision.cost import count
 
     budgets = Budget.parse_list(keep)
     lines = []
-    for shape in [shape_named(name) for name in shapes or SHAPES if shapes or name != "llava-1.5-7b-4-layers"]:
+    for shape in [shape_named(name) for name in shapes or PUBLISHED]:
         runs = count(shape, budgets)
         if measure:
             with progress(f"measuring {shape.name}", total=repetitions) as advance:
@@ -159,3 +167,14 @@ def bench(
             print()
     if json:
         print(json_format.dumps([json_format.loads(run.to_json()) for run in lines]))
+
+
+def _load(model: str, device: str) -> Loaded:
+    """Load a model without the notes and progress bars of transformers, which are not for our users."""
+    from transformers.utils import logging
+
+    from tamis.vision.loading import load
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return load(model, device)

@@ -107,6 +107,10 @@ SHAPES = {
 is LLaVA-1.5-7B with 4 of its 32 language-model layers, so that an ordinary machine can run it."""
 
 
+PUBLISHED = ("llava-1.5-7b", "llava-1.5-13b", "llava-next-7b", "video-llava")
+"""The shapes that the papers measured."""
+
+
 def shape_named(name: str) -> Shape:
     """Look up a shape.
 

@@ -82,8 +82,7 @@ def _generating(model: Any, pruner: Selector) -> Callable[..., Any]:
         if prompt is None:  # a prompt of embeddings is not part of what generate returns
             return stock(**batch)
         shorter = prompt.shape[1] - batch["input_ids"].shape[1]
-        limits = {name: batch[name] - shorter for name in ("max_length", "min_length") if batch.get(name) is not None}
-        output = stock(**{**batch, **limits})
+        output = stock(**{**batch, **_shorter_limits(model, kwargs, shorter)})
         sequences = output if isinstance(output, Tensor) else output.sequences
         new = sequences[:, batch["input_ids"].shape[1] :]
         full = torch.cat([prompt.repeat_interleave(len(new) // len(prompt), dim=0).to(new.device), new], dim=1)
@@ -93,3 +92,14 @@ def _generating(model: Any, pruner: Selector) -> Callable[..., Any]:
         return output
 
     return generate
+
+
+def _shorter_limits(model: Any, kwargs: dict[str, Any], shorter: int) -> dict[str, int]:
+    """Limits of length that count the prompt, for the shorter prompt, so that as many new tokens come."""
+    settings = kwargs.get("generation_config") or model.generation_config
+    limits = {}
+    for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        value = kwargs.get(total, getattr(settings, total, None))
+        if value and kwargs.get(new, getattr(settings, new, None)) is None:
+            limits[total] = max(0, value - shorter)
+    return limits

@@ -32,7 +32,7 @@ from transformers import (
     VideoLlavaConfig,
 )
 
-from tamis.core.budget import Budget
+from tamis.core.budget import Keep
 from tamis.core.results import Run, dataset_hash
 from tamis.vision.baselines.simple import TextOnly
 from tamis.vision.config import Shape
@@ -113,7 +113,7 @@ def flops(call: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
-def count(shape: Shape, keeps: Sequence[Budget | int | float | str]) -> list[Run]:
+def count(shape: Shape, keeps: Sequence[Keep]) -> list[Run]:
     """Count what a shape costs unpruned, with each budget, and with no image token at all, which is the limit.
 
     Unpruned means the stock model: all blocks of the tower, every token projected. Pruned means `FasterVLM.prepare`:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from tamis.core.budget import Budget
 from tamis.vision.loading import load
-from tamis.vision.methods import selectors_named
-from tamis.vision.prune import Source, prune, write
+from tamis.vision.methods import selectors_at
+from tamis.vision.prune import Source, prune
+from tamis.vision.receipt import write
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -37,8 +37,7 @@ def run(out: Path) -> Path:
 
     Raises:
         ConfigError: If the vision transformer was not pulled yet.
+        FileError: If the folder cannot be written.
     """
-    methods = selectors_named("fastervlm,vtc-cls,tamis,random")
-    result = prune(load("vit-s14-focus"), photographs(), methods, Budget.parse_list("50%,25%,10%,5%"))
-    command = "tamis vision prune photo.jpg --keep 50%,25%,10%,5% --method fastervlm,vtc-cls,tamis,random --out kept"
-    return write(result, out, command)
+    selectors = selectors_at("fastervlm,vtc-cls,tamis,random", "50%,25%,10%,5%")
+    return write(prune(load("vit-s14-focus"), photographs(), selectors), out, "tamis demo")

@@ -50,8 +50,8 @@ def greedy_map(
     >>> greedy_map(features, torch.tensor([[3.0, 2.0, 1.0]]), keep=2)
     tensor([[ True, False,  True]])
     """
-    if not bool(torch.isfinite(features).all()):
-        raise ConfigError("features are not all finite; the pixel values or the model's weights are not finite numbers")
+    if not bool(torch.isfinite(features).all() and torch.isfinite(quality).all()):
+        raise ConfigError("features or qualities are not finite; the pixel values or the model's weights are not")
     with torch.autocast(features.device.type, enabled=False):
         directions = functional.normalize(features.float(), dim=-1)
         units, patches, _ = directions.shape

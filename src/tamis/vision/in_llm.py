@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers.masking_utils import create_causal_mask
 
-from tamis.core.budget import Budget
+from tamis.core.budget import Budget, Keep
 from tamis.core.errors import ConfigError
 from tamis.vision.selector import Selection, keep_tokens
 
@@ -45,7 +45,7 @@ class InLLMPruner(ABC):
     a loss over the whole prompt cannot be taken.
     """
 
-    keep: Budget | int | float | str
+    keep: Keep
     """Budget of each sample's image tokens; what it counts is said by the subclass."""
 
     name: ClassVar[str]

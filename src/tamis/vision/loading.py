@@ -19,9 +19,8 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
 )
-from transformers.utils import logging as transformers_logging
 
-from tamis.core.errors import ConfigError, FileError, TamisError
+from tamis.core.errors import ConfigError, FileError, TamisError, one_line
 from tamis.core.models import installed
 from tamis.vision.models import MODELS
 
@@ -43,7 +42,7 @@ class Loaded:
     family: str
     """Its `model_type`."""
     tower: nn.Module
-    images: Any
+    processor: Any
     """transformers' image processor."""
     layers: int | Sequence[int]
     """Index into `hidden_states` of the features."""
@@ -67,9 +66,9 @@ class Loaded:
         head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         return int(2 * text.num_hidden_layers * text.num_key_value_heads * head * size)
 
-    def pixels(self, pictures: Sequence[Image | NDArray[np.uint8]]) -> Tensor:
+    def pixels(self, pictures: Sequence[Image]) -> Tensor:
         """Prepare pictures as the tower takes them, one unit each (LLaVA-NeXT: the small copy of the whole)."""
-        prepared = self.images(images=list(pictures), return_tensors="pt")
+        prepared = self.processor(images=list(pictures), return_tensors="pt")
         pixels: Tensor = next(value for key, value in prepared.items() if key.startswith("pixel_values"))
         if pixels.ndim == 5:
             pixels = pixels[:, 0]
@@ -78,7 +77,7 @@ class Loaded:
     def shown(self, pixels: Tensor) -> NDArray[np.uint8]:
         """Turn pixel values back into what the tower saw, (units, height, width, 3)."""
         mean, std = (
-            torch.tensor(values).view(1, 3, 1, 1) for values in (self.images.image_mean, self.images.image_std)
+            torch.tensor(values).view(1, 3, 1, 1) for values in (self.processor.image_mean, self.processor.image_std)
         )
         seen = (pixels.detach().float().cpu() * std + mean).clamp(0, 1) * 255
         return seen.round().byte().permute(0, 2, 3, 1).numpy()
@@ -92,12 +91,11 @@ def load(name: str, device: str = "cpu") -> Loaded:
         device: Where to put it, as torch names devices.
 
     Raises:
-        ConfigError: If the name is unknown, the model is of an unknown family, or it wants to run its own code.
+        ConfigError: If the name is unknown or the Hub does not give it, the model is of an unknown family or wants to
+            run its own code, or the device cannot be used.
         FileError: If the directory holds no such model.
     """
     source, place = _find(name), _device(device)
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         family = config.model_type
@@ -109,21 +107,23 @@ def load(name: str, device: str = "cpu") -> Loaded:
         kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
         model: Any = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="auto")
         model = model.to(place).eval()
-        images = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+        processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
             source, trust_remote_code=False, backend="pil"
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
     except TamisError:
         raise
     except Exception as error:  # transformers raises whatever a damaged or foreign directory leads it to
-        raise FileError(f"{name}: cannot be loaded as a model ({_first_line(error)}); check the directory") from error
+        if source == name and not Path(source).is_dir():
+            raise ConfigError(f"{name}: not here, and the Hub did not give it ({one_line(error)})") from error
+        raise FileError(f"{name}: cannot be loaded as a model ({one_line(error)}); check the directory") from error
     if family == "dinov2":
-        images.size = {"shortest_edge": DINOV2_SIDE}
-        images.crop_size = {"height": DINOV2_SIDE, "width": DINOV2_SIDE}
+        processor.size = {"shortest_edge": DINOV2_SIDE}
+        processor.crop_size = {"height": DINOV2_SIDE, "width": DINOV2_SIDE}
     if family not in FAMILIES:
-        return Loaded(name, family, model, images, layers=-2)
+        return Loaded(name, family, model, processor, layers=-2)
     tower = model.model.video_tower if family == "video_llava" else model.model.vision_tower
-    return Loaded(name, family, tower, images, config.vision_feature_layer, model, tokenizer)
+    return Loaded(name, family, tower, processor, config.vision_feature_layer, model, tokenizer)
 
 
 def _device(name: str) -> torch.device:
@@ -131,7 +131,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except Exception as error:  # RuntimeError or AssertionError, as the back end likes
-        raise ConfigError(f"device {name!r} cannot be used here ({_first_line(error)}); cpu always can") from error
+        raise ConfigError(f"device {name!r} cannot be used here ({one_line(error)}); cpu always can") from error
     return device
 
 
@@ -154,7 +154,7 @@ def _find(name: str) -> str:
     try:
         config = json.loads(settings.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError(f"{settings}: not readable as JSON ({_first_line(error)})") from error
+        raise FileError(f"{settings}: not readable as JSON ({one_line(error)})") from error
     if not isinstance(config, dict) or "model_type" not in config:
         raise FileError(f"{settings}: no model_type; expected a model directory of transformers")
     if "auto_map" in config:
@@ -162,7 +162,3 @@ def _find(name: str) -> str:
     if not any(path.glob("*.safetensors")):
         raise FileError(f"{name}: no weights; expected model.safetensors (pickled .bin and .pt files are not read)")
     return str(path)
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

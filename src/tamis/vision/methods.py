@@ -1,9 +1,10 @@
-"""Every token selector by the name that people type, and what one look at a picture must read for several of them."""
+"""The token selectors by the names that people type, and what one look at a picture must read for several of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError
 from tamis.vision.baselines.cdpruner import CDPruner
 from tamis.vision.baselines.divprune import DivPrune
@@ -18,19 +19,23 @@ from tamis.vision.view import Reads
 from tamis.vision.vtccls import VTCCLS
 
 SELECTORS: dict[str, type[Selector]] = {
-    "all": All,
-    "text-only": TextOnly,
-    "fastervlm": FasterVLM,
-    "vtc-cls": VTCCLS,
-    "tamis": Tamis,
-    "random": Random,
-    "uniform": Uniform,
-    "prumerge+": PruMergePlus,
-    "visionzip": VisionZip,
-    "divprune": DivPrune,
-    "vispruner": VisPruner,
-    "cdpruner": CDPruner,
+    kind.name: kind
+    for kind in (
+        All,
+        TextOnly,
+        FasterVLM,
+        VTCCLS,
+        Tamis,
+        Random,
+        Uniform,
+        PruMergePlus,
+        VisionZip,
+        DivPrune,
+        VisPruner,
+        CDPruner,
+    )
 }
+"""Every token selector. FastV and SparseVLM work inside the language model, where a picture alone is not enough."""
 
 
 def selectors_named(names: str) -> dict[str, type[Selector]]:
@@ -47,6 +52,30 @@ def selectors_named(names: str) -> dict[str, type[Selector]]:
         if name not in SELECTORS:
             raise ConfigError(f"no method {name!r}; expected some of {', '.join(SELECTORS)}")
     return {name: SELECTORS[name] for name in wanted}
+
+
+def selectors_at(names: str, keep: str, seed: int = 0) -> list[Selector]:
+    """Make a selector of each method at each budget; `all` and `text-only`, whose budget is fixed, come once.
+
+    Args:
+        names: Names separated by commas.
+        keep: Budgets separated by commas.
+        seed: Of random selection.
+
+    Raises:
+        BudgetError: If a budget cannot be read.
+        ConfigError: If a name is unknown.
+    """
+    budgets = dict.fromkeys(Budget.parse_list(keep))
+    made: list[Selector] = []
+    for kind in selectors_named(names).values():
+        if kind in (All, TextOnly):
+            made.append(kind())
+        elif kind is Random:
+            made += [Random(budget, seed=seed) for budget in budgets]
+        else:
+            made += [kind(budget) for budget in budgets]
+    return made
 
 
 def reads_of(selectors: Sequence[Selector], depth: int, run: int) -> Reads:

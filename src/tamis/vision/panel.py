@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,6 @@ def draw(
         heats: Scores of the last block that is run, and of the ensemble.
         masks: (method, budget) → kept patches.
     """
-    methods = list(dict.fromkeys(method for method, _ in masks))
-    budgets = list(dict.fromkeys(budget for _, budget in masks))
     photo = Image.fromarray(shown).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
     lines: list[list[tuple[str, Image.Image]]] = [
         [
@@ -39,8 +38,8 @@ def draw(
             ("[CLS] ensemble", _heat(photo, heats[1], grid)),
         ]
     ]
-    for method in methods:
-        lines.append([(f"{method} {budget}", _dim(photo, masks[method, budget].reshape(grid))) for budget in budgets])
+    for method, keys in groupby(masks, key=lambda key: key[0]):
+        lines.append([(f"{method} {key[1]}", _dim(photo, masks[key].reshape(grid))) for key in keys])
     gap, label = 12, 38
     columns = max(map(len, lines))
     panel = Image.new("RGBA", (columns * (_CELL + gap) - gap, len(lines) * (_CELL + label + gap) - gap), (0, 0, 0, 0))

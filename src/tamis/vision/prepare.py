@@ -19,10 +19,10 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
 
 from tamis.core.errors import ConfigError, InputError
-from tamis.vision.prompt import Prompt, Run
+from tamis.vision.prompt import Prompt, Stretch
 from tamis.vision.selector import Selection, Selector, choose, kept_indices
-from tamis.vision.tiles import arrange, choose_per_image, packed_order, padded_order, shown, staying
-from tamis.vision.tower import blocks_run, depth_of, look
+from tamis.vision.tiles import arrange, choose_per_image, inside, packed_order, padded_order, staying
+from tamis.vision.tower import extent, look
 from tamis.vision.view import View
 
 _CONSUMED = (
@@ -43,12 +43,10 @@ class Prepared(UserDict[str, Any]):
 
     kept: list[Int[Tensor, " _"]]
     """The kept patches of each unit (image, tile or frame), ascending, images before videos."""
-    totals: list[int]
-    """Patches of each unit before the selection."""
 
-    def __init__(self, data: Mapping[str, Any], kept: Sequence[Tensor] = (), totals: Sequence[int] = ()) -> None:
+    def __init__(self, data: Mapping[str, Any], kept: Sequence[Tensor] = ()) -> None:
         super().__init__(data)
-        self.kept, self.totals = list(kept), list(totals)
+        self.kept = list(kept)
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
@@ -59,7 +57,7 @@ class Prepared(UserDict[str, Any]):
         data = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in self.data.items()}
         if "mm_encoder_outputs" in data:
             data["mm_encoder_outputs"] = _fresh(self.data["mm_encoder_outputs"], device)
-        return Prepared(data, self.kept, self.totals)
+        return Prepared(data, self.kept)
 
 
 def _fresh(
@@ -81,15 +79,15 @@ class _Encoded:
     modality: Literal["image", "video"]
     features: Tensor | list[Tensor]
     """Projected features in the container that the model's class expects."""
-    runs: list[Run]
+    stretches: list[Stretch]
     kept: list[Tensor]
-    totals: list[int]
 
 
 def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> Prepared:
     """Apply a selector to a batch; see `Selector.prepare`.
 
     Raises:
+        BudgetError: If the budget does not fit the number of patches.
         ConfigError: If the model is of an unknown family, or the layout does not fit it.
         InputError: If the prompt's placeholders and the images do not match.
     """
@@ -108,18 +106,17 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
     if not encoded:
         return Prepared(inputs)
     data = {key: value for key, value in inputs.items() if key not in _CONSUMED}
-    data.update(prompt.shorten({part.modality: part.runs for part in encoded}, selector.layout.positions))
+    data.update(prompt.shorten({part.modality: part.stretches for part in encoded}, selector.layout.positions))
     outputs = {
         part.modality: BaseModelOutputWithPooling(pooler_output=part.features)  # type: ignore[arg-type]
         for part in encoded
-        if any(run.tokens for run in part.runs)
+        if any(stretch.tokens for stretch in part.stretches)
     }
     if outputs:
         data["mm_encoder_outputs"] = outputs
     return Prepared(
         data,
         kept=[unit for part in encoded for unit in part.kept],
-        totals=[total for part in encoded for total in part.totals],
     )
 
 
@@ -133,9 +130,8 @@ def _view(selector: Selector, tower: nn.Module, pixels: Tensor, inner: Any, inpu
     """Run a tower for a selector, with the model's own choice of hidden state."""
     layers = inputs.get("vision_feature_layer")
     layers = inner.config.vision_feature_layer if layers is None else layers
-    depth = depth_of(tower)
-    run = max(blocks_run(depth, layer) for layer in ([layers] if isinstance(layers, int) else layers))
-    return replace(look(tower, pixels, selector.reads(depth, run), layers), project=inner.multi_modal_projector)
+    reads = selector.reads(*extent(tower, layers))
+    return replace(look(tower, pixels, reads, layers), project=inner.multi_modal_projector)
 
 
 def _strategy(inner: Any, inputs: Mapping[str, Any]) -> str:
@@ -143,7 +139,7 @@ def _strategy(inner: Any, inputs: Mapping[str, Any]) -> str:
     return strategy
 
 
-def _asks(selector: Selector, view: View, prompt: Prompt, owners: Sequence[int]) -> View:
+def _with_question(selector: Selector, view: View, prompt: Prompt, owners: Sequence[int]) -> View:
     """Tell a selector that asks for it what text surrounds each unit."""
     if not selector.reads(view.depth, view.run).question:
         return view
@@ -218,7 +214,7 @@ def _plain(
     """
     per_unit = view.total + full
     owners = prompt.owners(modality, [per_unit * frames] * (view.units // frames))
-    view = _asks(selector, view, prompt, [owner for owner in owners for _ in range(frames)])
+    view = _with_question(selector, view, prompt, [owner for owner in owners for _ in range(frames)])
     selection = choose(selector, view)
     features, mask = _project(inner, view, selection, with_cls=full and selector.layout.cls == "keep")
     mask = mask if full else mask[:, 1:]
@@ -226,9 +222,8 @@ def _plain(
     return _Encoded(
         modality,
         features=list(torch.split(features, [len(stay) for stay in stays])),
-        runs=[Run(per_unit * frames, stay, len(stay)) for stay in stays],
+        stretches=[Stretch(per_unit * frames, stay, len(stay)) for stay in stays],
         kept=kept_indices(selection.mask),
-        totals=[view.total] * view.units,
     )
 
 
@@ -252,24 +247,24 @@ def _llava_next(selector: Selector, inner: Any, inputs: Mapping[str, Any], promp
     images = list(zip(tiles, sizes, strict=True))
     stock = [packed_order(inner, view.total, count, size) for count, size in images]
     owners = prompt.owners("image", [len(order) for order in stock])
-    view = _asks(
+    view = _with_question(
         selector, view, prompt, [owner for owner, count in zip(owners, tiles, strict=True) for _ in range(count)]
     )
     if layout.unpad:
-        orders, view = stock, replace(view, valid=shown(stock, tiles, view))
+        orders, view = stock, replace(view, valid=inside(stock, tiles, view))
     else:
         orders = [padded_order(inner, view.total, count, size) for count, size in images]
     selection = choose(selector, view) if layout.budget == "per_tile" else choose_per_image(selector, view, tiles)
     projected, mask = _project(inner, view, selection, with_cls=False)
     masks = torch.split(mask[:, 1:], tiles)
-    features, runs = [], []
+    features, stretches = [], []
     for part, kept, order, full in zip(
         torch.split(projected, [int(kept.sum()) for kept in masks]), masks, orders, stock, strict=True
     ):
         stays = staying(kept.flatten().cpu(), order, layout.newline)
         features.append(arrange(part, inner.image_newline, kept.flatten().cpu(), order[stays]))
-        runs.append(Run(len(full), stays if layout.unpad else None, len(stays)))
-    return [_Encoded("image", features, runs, kept_indices(selection.mask), [view.total] * view.units)]
+        stretches.append(Stretch(len(full), stays if layout.unpad else None, len(stays)))
+    return [_Encoded("image", features, stretches, kept_indices(selection.mask))]
 
 
 _FAMILIES: dict[str, Callable[[Selector, Any, Mapping[str, Any], Prompt], list[_Encoded]]] = {

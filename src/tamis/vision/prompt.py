@@ -21,8 +21,8 @@ _PADDING = {"attention_mask": 0, "labels": -100, "token_type_ids": 0, "position_
 
 
 @dataclass(frozen=True)
-class Run:
-    """What becomes of the placeholders of one image or video."""
+class Stretch:
+    """The placeholders of one image or video, and what becomes of them."""
 
     length: int
     """Placeholders that the processor wrote for it."""
@@ -126,12 +126,12 @@ class Prompt:
         return embedded.detach()
 
     def shorten(
-        self, runs: Mapping[str, Sequence[Run]], positions: Literal["contiguous", "original"]
+        self, stretches: Mapping[str, Sequence[Stretch]], positions: Literal["contiguous", "original"]
     ) -> dict[str, Tensor]:
         """Drop the placeholders of the tokens that were not kept, from everything that runs along the prompt.
 
         Args:
-            runs: Modality → what becomes of the placeholders of each of its images, in prompt order.
+            stretches: Modality → what becomes of the placeholders of each of its images, in prompt order.
             positions: Whether position ids are left to the model, or are those of the full prompt.
 
         Returns:
@@ -141,13 +141,13 @@ class Prompt:
             ConfigError: If original positions are asked for where they do not exist.
         """
         repeats = self.mask.new_ones(self.mask.shape, dtype=torch.long)
-        for modality, of_images in runs.items():
-            repeats[self.placeholders[modality]] = torch.cat([run.repeats() for run in of_images]).to(repeats.device)
+        for modality, of_images in stretches.items():
+            repeats[self.placeholders[modality]] = torch.cat([one.repeats() for one in of_images]).to(repeats.device)
         rows = dict(self.rows)
         if bool((repeats == 1).all()):
             return rows
         if positions == "original":
-            if any(run.stay is None for of_images in runs.values() for run in of_images):
+            if any(one.stay is None for of_images in stretches.values() for one in of_images):
                 raise ConfigError(
                     "layout has positions='original' without unpad, where they do not exist; set unpad=True"
                 )

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from tamis.core.budget import Budget
+from tamis.core.budget import Budget, Keep
 from tamis.core.errors import ConfigError
 from tamis.vision.config import Layout
 from tamis.vision.view import Reads, View
@@ -36,7 +36,7 @@ class Selection:
 class Selector(ABC):
     """A training-free rule that keeps some of the image tokens. Subclasses score and choose; this class applies."""
 
-    keep: Budget | int | float | str
+    keep: Keep
     """Budget of each unit (image, tile or frame): 58 tokens, 0.1 or "10%" of them; 1 is one token, 1.0 is all."""
     layout: Layout = Layout()
     """How the kept tokens enter the prompt."""
@@ -61,7 +61,7 @@ class Selector(ABC):
 
         Args:
             view: What one pass over the tower left behind.
-            keep: How many to keep of each unit, at least one.
+            keep: How many to keep of each unit, fewer than there are.
         """
 
     def prepare(self, model: nn.Module, /, **inputs: Any) -> Prepared:
@@ -78,6 +78,7 @@ class Selector(ABC):
             What `model.generate(**…)` and `model(**…)` take; `.kept` holds the kept patches of every unit.
 
         Raises:
+            BudgetError: If the budget does not fit the number of patches.
             ConfigError: If the model is of an unknown family, or the layout does not fit it.
             InputError: If the prompt's placeholders and the images do not match.
         """

@@ -8,7 +8,7 @@ similarity is that of the features, so that a patch is worth less the more of it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -20,7 +20,7 @@ from tamis.core.errors import ConfigError
 from tamis.vision.dpp import greedy_map
 from tamis.vision.selector import Selection, Selector
 from tamis.vision.view import Reads, View
-from tamis.vision.vtccls import VTCCLS, score
+from tamis.vision.vtccls import blocks, score
 
 _FLOOR = 0.1
 """Weight of a patch that has nothing to do with the question, against 1 for the most relevant one. Our choice."""
@@ -55,8 +55,9 @@ def relevance(
 class Tamis(Selector):
     """Keep patches that are important and unlike each other. An extension: no paper's method.
 
-    Greedy maximisation of the determinant of quality_i · cos(i, j) · quality_j over the kept set, in O(N·k·d). Features
-    are centred over the patches of a unit first, since what all patches share tells none of them apart.
+    Greedy maximisation of the determinant of quality_i · cos(i, j) · quality_j over the kept set. The time is
+    patches × kept × (width + kept). Features are centred over the patches of a unit first, since what all patches share
+    tells none of them apart.
 
     Source:
         Quality: VTC-CLS (arXiv 2412.05819). Greedy MAP inference: Chen, Zhang and Zhou (arXiv 1709.05135). The
@@ -72,8 +73,7 @@ class Tamis(Selector):
 
     def reads(self, depth: int, run: int) -> Reads:
         """Read the rows that VTC-CLS reads, and the question if it counts."""
-        ensemble = VTCCLS(self.keep, self.layout, start_layer=self.start_layer)
-        return replace(ensemble.reads(depth, run), question=self.question)
+        return Reads(rows=blocks(depth, run, self.start_layer), question=self.question)
 
     def select(self, view: View, keep: int) -> Selection:
         """Keep a greedy maximum of the determinant.
@@ -81,7 +81,7 @@ class Tamis(Selector):
         Raises:
             ConfigError: If the question is to count and there is none.
         """
-        weights = score(view.rows[block] for block in self.reads(view.depth, view.run).rows)
+        weights = score(view.rows[block] for block in blocks(view.depth, view.run, self.start_layer))
         patches = view.patches.detach().float()
         if self.question:
             if view.question is None or view.project is None:

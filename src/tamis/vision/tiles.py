@@ -6,6 +6,7 @@ Orders are written as index numbers, tile × patches + patch, with −1 where a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -71,7 +72,7 @@ def arrange(
     return torch.cat([projected, newline.to(projected)[None]])[source]
 
 
-def shown(orders: Sequence[Int[Tensor, " _"]], tiles: Sequence[int], view: View) -> Bool[Tensor, "units patches"]:
+def inside(orders: Sequence[Int[Tensor, " _"]], tiles: Sequence[int], view: View) -> Bool[Tensor, "units patches"]:
     """Which patches of all tiles appear in the orders of their images: the others show only padding."""
     valid = torch.zeros(view.units, view.total, dtype=torch.bool)
     for order, image in zip(orders, torch.split(valid, list(tiles)), strict=True):
@@ -81,35 +82,35 @@ def shown(orders: Sequence[Int[Tensor, " _"]], tiles: Sequence[int], view: View)
 
 def choose_per_image(selector: Selector, view: View, tiles: Sequence[int]) -> Selection:
     """Choose over all tiles of an image together: its tiles become one unit, stacked from top to bottom."""
-    masks, patches = [], []
-    for index, count in enumerate(tiles):
-        start = sum(tiles[:index])
-        unit = slice(start, start + count)
-
-        def joined(rows: Tensor, unit: slice = unit) -> Tensor:
-            return rows[unit].flatten(0, 1)[None]
-
-        def make_joined(unit: slice = unit) -> Tensor:
-            return torch.cat([view.cls[unit][:1, None], joined(view.patches, unit)], dim=1)
-
-        one = View(
-            features=Features(make_joined, lambda mask: make_joined()[mask]),
-            rows={block: row[unit].transpose(0, 1).flatten(1, 2)[None] for block, row in view.rows.items()},
-            keys={
-                block: torch.cat([keys[unit][:1, :1], joined(keys[:, 1:])], dim=1) for block, keys in view.keys.items()
-            },
-            queries={block: query[unit][:1] for block, query in view.queries.items()},
-            grid=(view.grid[0] * count, view.grid[1]),
-            heads=view.heads,
-            depth=view.depth,
-            run=view.run,
-            pixels=view.pixels[unit].flatten(0, 1)[None],
-            valid=None if view.valid is None else joined(view.valid),
-            question=None if view.question is None else view.question[unit][:1],
-            project=view.project,
-        )
-        selection = choose(selector, one)
+    masks, patches, start = [], [], 0
+    for count in tiles:
+        selection = choose(selector, _joined(view, slice(start, start + count)))
+        start += count
         masks.append(selection.mask.view(count, -1))
         if selection.patches is not None:
             patches.append(selection.patches.view(count, view.total, -1))
     return Selection(torch.cat(masks), torch.cat(patches) if patches else None)
+
+
+def _joined(view: View, tiles: slice) -> View:
+    """Make one unit of some tiles; its [CLS] is that of the first, the small copy of the whole image."""
+
+    def stacked(of_patches: Tensor) -> Tensor:
+        return of_patches[tiles].flatten(0, 1)[None]
+
+    def features() -> Tensor:
+        return torch.cat([view.cls[tiles][:1, None], stacked(view.patches)], dim=1)
+
+    return replace(
+        view,
+        features=Features(features, lambda mask: features()[mask]),
+        rows={block: row[tiles].transpose(0, 1).flatten(1, 2)[None] for block, row in view.rows.items()},
+        keys={
+            block: torch.cat([keys[tiles][:1, :1], stacked(keys[:, 1:])], dim=1) for block, keys in view.keys.items()
+        },
+        queries={block: query[tiles][:1] for block, query in view.queries.items()},
+        grid=(view.grid[0] * (tiles.stop - tiles.start), view.grid[1]),
+        pixels=stacked(view.pixels),
+        valid=None if view.valid is None else stacked(view.valid),
+        question=None if view.question is None else view.question[tiles][:1],
+    )

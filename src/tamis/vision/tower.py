@@ -6,12 +6,12 @@ attention), and the row of the [CLS] query is computed from the query and key pr
 anyway. Blocks after the selected hidden state are not run.
 
 Block indices are 0-based: `hidden_states[j]` of transformers is the output after j blocks, so a model that selects
-`hidden_states[-2]` of 24 blocks uses the output of block 22, and block 23 is never needed.
+`hidden_states[-2]` of 24 blocks uses the output of block 22, and block 23 is not run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,16 +74,28 @@ def _anatomy(tower: nn.Module) -> _Anatomy:
     )
 
 
-def depth_of(tower: nn.Module) -> int:
-    """Count the blocks of a tower.
+def extent(tower: nn.Module, layers: int | Sequence[int]) -> tuple[int, int]:
+    """Count the blocks of a tower, and those of them that make the features.
+
+    Args:
+        tower: A CLIP or DINOv2 vision model of transformers.
+        layers: Index into `hidden_states`, or several, as in a model's `vision_feature_layer`.
+
+    Returns:
+        All blocks, and the blocks up to the deepest of the layers.
 
     Raises:
-        ConfigError: If the tower is of an unknown type.
+        ConfigError: If the tower is of an unknown type, or an index is outside of it.
     """
-    return len(_anatomy(tower).blocks)
+    depth = len(_anatomy(tower).blocks)
+    return depth, max(_blocks_for(depth, layer) for layer in _listed(layers))
 
 
-def blocks_run(depth: int, layer: int) -> int:
+def _listed(layers: int | Sequence[int]) -> Sequence[int]:
+    return [layers] if isinstance(layers, int) else layers
+
+
+def _blocks_for(depth: int, layer: int) -> int:
     """Translate an index into `hidden_states` (−2: the one before the last) into the number of blocks that make it.
 
     Raises:
@@ -160,7 +172,7 @@ def look(
     tower: nn.Module,
     pixels: Float[Tensor, "units channels height width"],
     reads: Reads,
-    layers: int | Iterable[int] = -2,
+    layers: int | Sequence[int] = -2,
 ) -> View:
     """Run a tower up to the hidden state that is used, and read what a selector asks for.
 
@@ -169,7 +181,7 @@ def look(
         pixels: Pixel values as the model's processor makes them.
         reads: Which blocks to read.
         layers: Index into `hidden_states` of the features, as in a model's `vision_feature_layer`; several are
-            concatenated along the width, and the last one named is the one that blocks are counted from.
+            concatenated along the width.
 
     Returns:
         A view with one unit per image in `pixels`.
@@ -180,14 +192,14 @@ def look(
     """
     anatomy = _anatomy(tower)
     depth = len(anatomy.blocks)
-    wanted = [blocks_run(depth, layer) for layer in ([layers] if isinstance(layers, int) else layers)]
+    wanted = [_blocks_for(depth, layer) for layer in _listed(layers)]
     run = max(wanted)
     for index in reads.rows:
         if not 0 <= index < run:
             raise ConfigError(f"block {index} is to be scored, but blocks 0…{run - 1} of {depth} are run")
     for index in reads.keys:
         if not 0 <= index <= min(run, depth - 1):
-            raise ConfigError(f"keys of block {index} are to be read, but blocks 0…{run - 1} of {depth} are run")
+            raise ConfigError(f"keys of block {index} are to be read; expected a block of 0…{min(run, depth - 1)}")
     height, width = pixels.shape[-2:]
     if height % anatomy.patch or width % anatomy.patch:
         raise ShapeError(f"pixels are {height} × {width}; expected multiples of the patch size {anatomy.patch}")

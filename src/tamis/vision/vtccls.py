@@ -35,12 +35,29 @@ def score(rows: Iterable[Float[Tensor, "units heads patches"]]) -> Float[Tensor,
     return total
 
 
+def blocks(depth: int, run: int, start_layer: int | None) -> tuple[int, ...]:
+    """The blocks of the ensemble: from the start layer to the last one that is run.
+
+    Args:
+        depth: Blocks of the tower.
+        run: Blocks that make the features.
+        start_layer: First block, 0-based; None: two thirds of the depth (16 of 24).
+
+    Raises:
+        ConfigError: If the start layer is none of the blocks that are run.
+
+    >>> blocks(depth=24, run=23, start_layer=None)
+    (16, 17, 18, 19, 20, 21, 22)
+    """
+    start = min(2 * depth // 3, run - 1) if start_layer is None else start_layer
+    if not 0 <= start < run:
+        raise ConfigError(f"start_layer is {start}; expected 0…{run - 1}, the blocks of this tower that are run")
+    return tuple(range(start, run))
+
+
 @dataclass(frozen=True)
 class VTCCLS(Selector):
     """Keep the patches with the highest [CLS] attention over the blocks from `start_layer` to the last one run.
-
-    >>> VTCCLS(keep=64).reads(depth=24, run=23).rows
-    (16, 17, 18, 19, 20, 21, 22)
 
     Source:
         arXiv 2412.05819. The number of layers behind each published row is not given; 16 of 24 is the default of
@@ -58,12 +75,9 @@ class VTCCLS(Selector):
         Raises:
             ConfigError: If the start layer is none of the blocks that are run.
         """
-        start = min(2 * depth // 3, run - 1) if self.start_layer is None else self.start_layer
-        if not 0 <= start < run:
-            raise ConfigError(f"start_layer is {start}; expected 0…{run - 1}, the blocks of this tower that are run")
-        return Reads(rows=tuple(range(start, run)))
+        return Reads(rows=blocks(depth, run, self.start_layer))
 
     def select(self, view: View, keep: int) -> Selection:
         """Keep the top of the score."""
-        blocks = self.reads(view.depth, view.run).rows
-        return Selection(keep_tokens(score(view.rows[block] for block in blocks), keep, view.valid))
+        rows = [view.rows[block] for block in blocks(view.depth, view.run, self.start_layer)]
+        return Selection(keep_tokens(score(rows), keep, view.valid))

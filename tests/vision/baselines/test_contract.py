@@ -6,18 +6,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.vision.baselines.views import DEPTH, HEADS, RUN, one_unit, random_view, with_padding, with_patches
+from tests.vision.baselines.views import DEPTH, RUN, one_unit, random_view, with_padding, with_patches
 
 from tamis.core.errors import ConfigError
 from tamis.vision.baselines.cdpruner import CDPruner
 from tamis.vision.baselines.divprune import DivPrune
 from tamis.vision.baselines.prumerge import PruMergePlus
-from tamis.vision.baselines.simple import Random, Uniform
+from tamis.vision.baselines.simple import All, TextOnly
 from tamis.vision.baselines.visionzip import VisionZip
 from tamis.vision.baselines.vispruner import VisPruner
+from tamis.vision.methods import SELECTORS
 from tamis.vision.selector import Selector, choose
 
-EVERY = [Random, Uniform, PruMergePlus, VisionZip, DivPrune, VisPruner, CDPruner]
+EVERY = [kind for kind in SELECTORS.values() if kind not in (All, TextOnly)]
 MERGING = [PruMergePlus, VisionZip]
 every = pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
 merging = pytest.mark.parametrize("method", MERGING, ids=lambda method: method.name)
@@ -139,7 +140,17 @@ def test_numbers_that_are_not_finite_are_refused(method: type[Selector]) -> None
 
 
 def test_names_are_the_published_ones() -> None:
-    assert [method.name for method in EVERY] == [
-        "random", "uniform", "prumerge+", "visionzip", "divprune", "vispruner", "cdpruner",
-    ]  # fmt: skip
-    assert HEADS > 1  # or no test would tell split heads from whole ones
+    assert set(SELECTORS) == {
+        "all",
+        "text-only",
+        "fastervlm",
+        "vtc-cls",
+        "tamis",
+        "random",
+        "uniform",
+        "prumerge+",
+        "visionzip",
+        "divprune",
+        "vispruner",
+        "cdpruner",
+    }

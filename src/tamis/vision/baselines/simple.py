@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 
-from tamis.core.budget import Budget
+from tamis.core.budget import Budget, Keep
+from tamis.core.seed import torch_generator
 from tamis.vision.config import Layout
 from tamis.vision.selector import Selection, Selector, keep_tokens
 from tamis.vision.view import View
@@ -17,7 +18,7 @@ from tamis.vision.view import View
 class All(Selector):
     """Keep every token: the stock model, by the same route."""
 
-    keep: Budget | int | float | str = 1.0
+    keep: Keep = field(default=1.0, init=False)
 
     name: ClassVar[str] = "all"
 
@@ -30,7 +31,7 @@ class All(Selector):
 class TextOnly(Selector):
     """Keep no token: what the question alone gives away."""
 
-    keep: Budget | int | float | str = Budget("count", 0.0)
+    keep: Keep = field(default=Budget("count", 0.0), init=False)
     layout: Layout = Layout(newline="none", cls="drop")
 
     name: ClassVar[str] = "text-only"
@@ -56,7 +57,7 @@ class Random(Selector):
         """Keep patches drawn without replacement."""
         draws = []
         for fingerprint in view.fingerprints:
-            generator = torch.Generator().manual_seed((fingerprint << 20) ^ self.seed)
+            generator = torch_generator(self.seed, "random", fingerprint)
             draws.append(torch.rand(view.total, generator=generator))
         return Selection(keep_tokens(torch.stack(draws).to(view.device), keep, view.valid))
 
