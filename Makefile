@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tamis needs Python 3.11 or newer, $(PYTHON) is %d.%d; say make PYTHON=/path/to/python" % sys.version_info[:2])'
 	@echo "setting up .venv (once, a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@$(BIN)/python -c 'from importlib.util import find_spec; import sys; bad = [p for p in ("torchvision", "torchaudio") if find_spec(p)]; sys.exit("installed, but breaks transformers: " + ", ".join(bad) + "; uninstall it" if bad else 0)'
 	@touch $@
 

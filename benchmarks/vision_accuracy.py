@@ -3,7 +3,7 @@
 Runs the tasks of lmms-eval (pip install lmms-eval decord) on its stock `llava_hf` model: unpruned (`all`), with patches
 drawn by chance (`random`), and with each method, in one process. Data and weights come from the Hugging Face Hub.
 Prints a table; `--write` appends lines of task `vision/accuracy` to results/vision.jsonl, each as soon as it is
-measured, and the tables of the documentation then set them beside the published ones.
+measured, from a clean tree, and the tables of the documentation then set them beside the published ones.
 
 Three things differ from the stock harness, so that the numbers mean what the papers' numbers mean:
 
@@ -26,15 +26,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lines
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, TamisError
+from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, TamisError, one_line
 from tamis.core.report import Table
 from tamis.core.results import Run, dataset_hash
 
 if TYPE_CHECKING:
     from tamis.vision.selector import Selector
 
-RESULTS = Path(__file__).parents[1] / "results" / "vision.jsonl"
 PACKAGES = {"lmms_eval": "lmms-eval", "decord": "decord"}
 """What the harness's model imports, and how pip calls it; the harness does not ask for decord itself."""
 PUBLISHED = {
@@ -274,12 +274,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"vision_accuracy: error: {message}", file=sys.stderr)
-    return code
+    return one_line(error)[:200]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -288,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the script's name; by default that of this process.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lines.parser(__doc__)
     parser.add_argument("--model", required=True, help="Hub id or directory, such as llava-hf/llava-1.5-7b-hf")
     parser.add_argument("--tasks", default="gqa,pope", help=f"some of {','.join(BENCHMARKS)} (default: %(default)s)")
     parser.add_argument("--method", default="fastervlm", help="methods, separated by commas (default: %(default)s)")
@@ -296,14 +291,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, help="questions of each benchmark, for a trial")
     parser.add_argument("--seed", type=int, default=0, help="of random selection (default: 0)")
     parser.add_argument("--device", default="cuda", help="where to compute, as torch names devices (default: cuda)")
-    parser.add_argument(
-        "--write", action="store_true", help=f"append the lines to {RESULTS.parent.name}/{RESULTS.name}"
-    )
     options = parser.parse_args(arguments)
     if missing := [package for module, package in PACKAGES.items() if find_spec(module) is None]:
-        return _fail(
-            f"published benchmarks need more packages: pip install {' '.join(missing)}", MissingExtraError.exit_code
-        )
+        message = f"published benchmarks need more packages: pip install {' '.join(missing)}"
+        return lines.fail("vision_accuracy", message, MissingExtraError.exit_code)
     try:
         names = list(dict.fromkeys(name.strip() for name in options.tasks.split(",")))
         if unknown := [name for name in names if name not in BENCHMARKS]:
@@ -312,6 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(
                 f"--limit {options.limit}: a trial of one question or more; it cannot be written with --write"
             )
+        if options.write:
+            lines.check("vision/accuracy")
         chosen = selectors(options.method, options.keep, options.seed)
         lm = load(options.model, options.device)
         folder = Path(options.model).name
@@ -319,10 +312,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for run in measure(lm, PUBLISHED.get(folder, folder), names, chosen, options.limit):
             runs.append(run)
             if options.write:
-                run.append(RESULTS)
+                run.append(lines.RESULTS)
         table(runs, names).print()
     except TamisError as error:
-        return _fail(" ".join(str(error).split()), error.exit_code)
+        return lines.fail("vision_accuracy", one_line(error), error.exit_code)
     return 0
 
 

@@ -1,37 +1,44 @@
 """What does pruning save, counted? Operations and cache bytes of four models at six budgets, beside the limit.
 
 Deterministic and quick: the models are built without being allocated. Prints tables; `--write` adds the lines of task
-`vision/cost` to results/vision.jsonl.
+`vision/cost` to results/vision.jsonl, from a clean tree and once for each model.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 
+import lines
+from tamis.core.errors import TamisError, one_line
 from tamis.vision.bench import table
-from tamis.vision.config import SHAPES
+from tamis.vision.config import PUBLISHED, SHAPES
 from tamis.vision.cost import count
 
-MODELS = ("llava-1.5-7b", "llava-1.5-13b", "llava-next-7b", "video-llava")
 KEEPS = ("100%", "50%", "25%", "10%", "5%", "2.5%")
-RESULTS = Path(__file__).parents[1] / "results" / "vision.jsonl"
 
 
-def main() -> None:
-    """Count, print and, if asked to, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--write", action="store_true", help=f"append the lines to {RESULTS.parent.name}/{RESULTS.name}"
-    )
-    options = parser.parse_args()
-    for model in MODELS:
-        runs = count(SHAPES[model], KEEPS)
-        table(runs).print()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Count, print and, if asked to, write; return the exit code.
+
+    Args:
+        arguments: What follows the script's name; by default that of this process.
+    """
+    options = lines.parser(__doc__).parse_args(arguments)
+    try:
         if options.write:
-            for run in runs:
-                run.append(RESULTS)
+            lines.check("vision/cost", PUBLISHED)
+        for model in PUBLISHED:
+            runs = count(SHAPES[model], KEEPS)
+            table(runs).print()
+            print()
+            if options.write:
+                for run in runs:
+                    run.append(lines.RESULTS)
+    except TamisError as error:
+        return lines.fail("vision_cost", one_line(error), error.exit_code)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

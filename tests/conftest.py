@@ -1,7 +1,6 @@
 """What every test stands on: no network, no shared cache, one thread."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +13,3 @@ os.environ["OMP_NUM_THREADS"] = "1"
 def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's cache out of the tests, and the tests out of the user's cache."""
     monkeypatch.setenv("TAMIS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    """Development data beside the checkout; a test that wants it is skipped where there is none."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("needs the development data in ../shared/data")
-    return folder

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import json
 import os
 import signal
@@ -81,18 +82,20 @@ def test_a_package_that_is_missing_is_answered_with_the_pip_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising(monkeypatch, ModuleNotFoundError("No module named 'av'", name="av"))
-    code, _, err = run(capsys, "demo")
-    assert code == 4
-    assert err == "tamis: error: av is not installed: tamis demo needs more packages: pip install 'tamis[all]'\n"
+    answer = "tamis: error: {} is not installed: tamis {} needs more packages: pip install 'tamis[{}]'\n"
+    assert run(capsys, "demo") == (4, "", answer.format("av", "demo", "all"))
+    monkeypatch.setattr(cli, "app", lambda *_, **__: importlib.import_module("av"))
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert run(capsys, "vision prune a.png") == (4, "", answer.format("av", "vision", "vision"))
 
 
-def test_a_bug_shows_its_traceback_only_when_asked(
+def test_a_bug_exits_with_70_and_shows_its_traceback_only_when_asked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising(monkeypatch, KeyError("boom"))
     monkeypatch.delenv("TAMIS_DEBUG", raising=False)
     code, _, err = run(capsys, "demo")
-    assert (code, err) == (1, "tamis: error: unexpected KeyError: 'boom'; set TAMIS_DEBUG=1 to see where\n")
+    assert (code, err) == (70, "tamis: error: unexpected KeyError: 'boom'; set TAMIS_DEBUG=1 to see where\n")
     monkeypatch.setenv("TAMIS_DEBUG", "1")
     assert "Traceback" in run(capsys, "demo")[2]
 
@@ -140,7 +143,8 @@ def test_doctor_names_what_is_missing_and_what_would_break(
         "numpy>=2",
         "torch<3,>=2.6; extra == 'vision'",
         'av>=15; extra == "vision"',
-        "tamis[vision]; extra == 'all'",
+        "av>=15; extra == 'all'",
+        "ruff>=0.17; extra == 'dev'",
     ]
     monkeypatch.setattr(cli, "_version", have.get)
     monkeypatch.setattr("importlib.metadata.requires", lambda name: required)

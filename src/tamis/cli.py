@@ -1,12 +1,19 @@
 """The command line: `tamis <domain> <verb>`, and the verbs of the whole library.
 
-Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the work found problems, 2 bad usage or input,
-3 a limit was refused, 4 an extra is missing. Nothing heavy is imported before a command needs it.
+Results go to stdout, everything else to stderr. Nothing heavy is imported before a command needs it. Exit codes:
+
+    0     done
+    1     the work found problems
+    2     bad usage or bad input
+    3     a limit was refused
+    4     an extra is missing
+    70    a bug in tamis
+    130   interrupted
+    141   the reader of the output went away
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json as json_format
 import os
@@ -23,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 import tamis
-from tamis.core.errors import ConfigError, FileError, MissingExtraError, TamisError
+from tamis.core.errors import ConfigError, FileError, MissingExtraError, TamisError, nearest, one_line
 
 if TYPE_CHECKING:
     from tamis.core.models import WheelModel
@@ -66,15 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
         command = " ".join(("tamis", *(error.command_chain or ())))
-        return _fail(f"{_one_line(error)} See {command} --help", 2)
+        return _fail(f"{one_line(error)} See {command} --help", 2)
     except TamisError as error:
-        return _fail(_one_line(error), error.exit_code)
+        return _fail(one_line(error), error.exit_code)
     except ModuleNotFoundError as error:
         if (error.name or "tamis").partition(".")[0] == "tamis":
             return _unexpected(error)
         extra = given[0] if given[0] in DOMAINS else "all"
         missing = MissingExtraError(f"{error.name} is not installed: tamis {given[0]}", extra)
-        return _fail(_one_line(missing), missing.exit_code)
+        return _fail(one_line(missing), missing.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
@@ -92,11 +99,7 @@ def _fail(message: str, code: int) -> int:
 def _unexpected(error: Exception) -> int:
     if os.environ.get("TAMIS_DEBUG") == "1":
         traceback.print_exception(error)
-    return _fail(f"unexpected {type(error).__name__}: {_one_line(error)}; set TAMIS_DEBUG=1 to see where", 1)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return _fail(f"unexpected {type(error).__name__}: {one_line(error)}; set TAMIS_DEBUG=1 to see where", 70)
 
 
 @app.command(help_epilogue="Example: tamis demo --out tamis-demo")
@@ -130,7 +133,7 @@ def results(path: Path = Path("results"), /, *, json: Json = False) -> None:
     if json:
         print(json_format.dumps([json_format.loads(run.to_json()) for run in runs], indent=2, ensure_ascii=False))
         return
-    from tamis.core.report import results_tables
+    from tamis.core.tables import results_tables
 
     tables = results_tables(runs)
     for table in tables:
@@ -158,7 +161,7 @@ def doctor(*, json: Json = False) -> None:
         "traps": {name: version for name in _TRAPS if (version := _version(name))},
         "cache": str(cache_dir()),
         "models": {model.name: installed(model) is not None for model in _models()},
-        "network": "off: used only by `tamis models pull`, and for a Hub id that you name yourself",
+        "network": "used only by `tamis models pull`, and by transformers to fetch a Hub id that you name",
     }
     if json:
         print(json_format.dumps(facts, indent=2))
@@ -251,9 +254,7 @@ def _model(name: str) -> WheelModel:
     known = {model.name: model for model in _models()}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-    raise ConfigError(f"{name!r} is no model that tamis can pull; {hint}")
+    raise ConfigError(f"{name!r} is no model that tamis can pull; {nearest(name, known)}")
 
 
 def _describe(model: WheelModel) -> dict[str, Any]:
@@ -279,13 +280,13 @@ def _version(package: str) -> str | None:
 
 
 def _extras() -> dict[str, dict[str, str | None]]:
-    """Packages of each extra with their installed versions; None where one is missing."""
+    """Packages of each domain's extra with their installed versions; None where one is missing."""
     extras: dict[str, dict[str, str | None]] = {}
     requirements = metadata.requires("tamis") if _version("tamis") else None
     for requirement in requirements or ():
         extra = re.search(r"""extra == ['"]([\w-]+)['"]""", requirement)
         package = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-        if extra and package != "tamis":
+        if extra and extra[1] in DOMAINS:
             extras.setdefault(extra[1], {})[package] = _version(package)
     return extras
 

@@ -16,9 +16,10 @@ import torch
 from tests.vision.small import PATCHES, build, collate, sample, save
 from transformers import LlavaForConditionalGeneration
 
-from benchmarks import vision_accuracy
-from tamis.core.report import paper_table
+import vision_accuracy
+from tamis.core import results
 from tamis.core.results import Run, read_runs
+from tamis.core.tables import paper_table
 
 TASKS = {
     "gqa": ("testdev", {"exact_match,none": 0.5}),
@@ -132,12 +133,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(build("llava"), tmp_path_factory.mktemp("weights") / "llava-1.5-7b-hf")
 
 
-@pytest.fixture
-def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(vision_accuracy, "RESULTS", tmp_path / "results" / "vision.jsonl")
-    return vision_accuracy.RESULTS
-
-
 def run(folder: Path, *more: str) -> int:
     return vision_accuracy.main(["--model", str(folder), "--device", "cpu", *more])
 
@@ -164,9 +159,11 @@ def test_all_answers_as_the_stock_model_and_the_others_see_shorter_prompts(seen:
     assert seen.lengths == [[length - fewer for length in full] for fewer in dropped]
 
 
-def test_lines_hold_every_benchmark_and_stand_beside_the_published_ones(seen: Seen, folder: Path, lines: Path) -> None:
+def test_lines_hold_every_benchmark_and_stand_beside_the_published_ones(
+    seen: Seen, folder: Path, written: Path
+) -> None:
     assert run(folder, "--tasks", "gqa,pope,mmb", "--keep", "4,8", "--write") == 0
-    runs = read_runs(lines)
+    runs = read_runs(written)
     assert [(run.method, run.config["tokens"]) for run in runs] == [
         ("all", 16),
         ("random", 4),
@@ -193,8 +190,7 @@ def test_lines_hold_every_benchmark_and_stand_beside_the_published_ones(seen: Se
         config={"keep": 0.25, "model": "llava-1.5-7b", "tokens": 144},
         source={"paper": "arXiv:0000.00000", "table": "figure", "row": "row"},
     )
-    clean = [Run.from_json(line.to_json().replace('"dirty": true', '"dirty": false')) for line in runs]
-    (row,) = paper_table([published], clean, metrics=["gqa"], command="").rows
+    (row,) = paper_table([published], runs, metrics=["gqa"], command="").rows
     assert row[3:5] == [0.4, 0.5]
 
 
@@ -218,12 +214,12 @@ def test_a_method_that_is_not_better_than_chance_is_said_to_be_so(
 
 
 def test_a_failed_generation_ends_the_run_instead_of_counting_as_a_wrong_answer(
-    seen: Seen, folder: Path, lines: Path, capsys: pytest.CaptureFixture[str]
+    seen: Seen, folder: Path, written: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen.broken = True
     assert run(folder, "--tasks", "gqa", "--keep", "4", "--write") == 2
     assert only_error(capsys).startswith("vision_accuracy: error: all failed in generate: ")
-    assert not lines.exists()
+    assert not written.exists()
 
 
 def test_data_that_cannot_be_had_is_one_line(seen: Seen, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,6 +246,16 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_run(
 ) -> None:
     assert run(folder, *arguments) == 2
     assert told in only_error(capsys)
+    assert not seen.tasks
+
+
+def test_a_tree_that_is_not_clean_is_refused_before_anything_is_run(
+    seen: Seen, folder: Path, written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results, "_source_state", lambda: ("ab12cd3", True))
+    assert run(folder, "--tasks", "gqa", "--keep", "4", "--write") == 2
+    assert "the tree is not clean" in only_error(capsys)
+    assert not seen.created
     assert not seen.tasks
 
 

@@ -1,5 +1,7 @@
 import itertools
+import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +57,32 @@ def test_what_is_no_budget_is_refused_with_the_ways_to_write_one(written: int | 
     with pytest.raises(BudgetError, match=r"budget is .*fraction") as caught:
         Budget.parse(written)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("fraction", 7.0),
+        ("fraction", 1.0001),
+        ("fraction", 0.0),
+        ("count", -1.0),
+        ("count", 2.5),
+        ("bytes", 0.0),
+        ("seconds", -0.1),
+        *((kind, value) for kind in ("count", "fraction", "bytes", "seconds") for value in (math.nan, math.inf)),
+    ],
+)
+def test_a_budget_that_means_nothing_cannot_be_made(kind: Any, value: float) -> None:
+    with pytest.raises(BudgetError, match="budget is") as caught:
+        Budget(kind, value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_constructor_can_say_nothing_at_all() -> None:
+    nothing = Budget("count", 0.0)
+    assert (nothing.of(576), str(nothing), Budget.parse(nothing)) == (0, "0", nothing)
+    with pytest.raises(BudgetError):
+        Budget.parse(str(nothing))
 
 
 def test_one_is_one_thing_and_one_point_zero_is_everything() -> None:

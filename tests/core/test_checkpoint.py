@@ -6,6 +6,9 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -88,12 +91,17 @@ def test_saving_again_replaces_the_weights_and_keeps_what_people_wrote(folder: P
     assert Toy.from_pretrained(folder).config.width == 9
 
 
-def test_a_save_that_fails_leaves_the_old_model_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device")]
+)
+def test_a_save_that_fails_leaves_the_old_model_whole(
+    error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def full(self: Any, directory: Path) -> None:
         (directory / "model.safetensors").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("huggingface_hub.PyTorchModelHubMixin._save_pretrained", full)
     with pytest.raises(FileError, match="No space left"):
@@ -133,7 +141,7 @@ def test_damaged_or_missing_weights_are_refused_and_pickled_ones_are_not_looked_
     ("change", "message"),
     [
         ({"config": {"widht": 4}}, "unknown key 'widht'; did you mean 'width'"),
-        ({"config": {"zzz": 4}}, "unknown key 'zzz'; expected width, kernels"),
+        ({"config": {"zzz": 4}}, "unknown key 'zzz'; expected one of width, kernels"),
         ({"config": {"width": 0}}, r"config\.json: width is 0"),
         ({"config": {"kernels": 3}}, "does not make a ToyConfig"),
         ({"class": "Other"}, "a Other; expected a Toy"),
@@ -203,6 +211,34 @@ def test_a_hub_id_offline_is_refused_in_one_line() -> None:
     assert huggingface_hub.constants.HF_HUB_OFFLINE
     with pytest.raises(ConfigError, match="owner/nothing: no such directory, and not loaded from the Hub") as caught:
         Toy.from_pretrained("owner/nothing")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (httpx.ReadTimeout("The read operation timed out"), "The read operation timed out"),
+        (httpx.ConnectTimeout(""), "ConnectTimeout"),
+        (httpx.RemoteProtocolError("peer closed connection\nwithout sending the body"), "connection without sending"),
+        (
+            HfHubHTTPError(
+                "404 Client Error.\n\nRepository Not Found.",
+                response=httpx.Response(404, request=httpx.Request("GET", "https://hub.example")),
+            ),
+            r"404 Client Error\. Repository Not Found\.",
+        ),
+        (RuntimeError("Data processing error: cut off"), "Data processing error: cut off"),
+    ],
+)
+def test_a_hub_that_cannot_be_reached_or_fails_is_one_line(
+    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(repo_id: str, **options: Any) -> str:
+        raise error
+
+    monkeypatch.setattr("tamis.core.checkpoint.snapshot_download", download)
+    with pytest.raises(ConfigError, match=rf"^owner/toy: .*not loaded from the Hub \(.*{reason}.*\); check") as caught:
+        Toy.from_pretrained("owner/toy")
     assert "\n" not in str(caught.value)
 
 

@@ -4,9 +4,9 @@ import re
 import pytest
 
 from tamis.core import errors
-from tamis.core.errors import InputError, LimitError, MissingExtraError, TamisError
+from tamis.core.errors import InputError, LimitError, MissingExtraError, TamisError, nearest, one_line
 
-CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass)]
+CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__]
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
@@ -31,3 +31,22 @@ def test_each_error_is_also_what_python_would_have_raised() -> None:
 def test_a_missing_extra_is_answered_with_the_pip_command() -> None:
     with pytest.raises(ImportError, match=re.escape("reading videos needs more packages: pip install 'tamis[vision]'")):
         raise MissingExtraError("reading videos", "vision")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError(" two\n\tlines \r\n"), "two lines"),
+        (TimeoutError(), "TimeoutError"),
+        (OSError("\n"), "OSError"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    ],
+)
+def test_any_error_makes_one_line_that_says_something(error: Exception, line: str) -> None:
+    assert one_line(error) == line
+
+
+def test_a_misspelt_name_is_answered_with_the_one_that_is_near_and_any_other_with_all() -> None:
+    known = {"width": 1, "kernels": 2}
+    assert nearest("kernel", known) == "did you mean 'kernels'?"
+    assert nearest("zzz", known) == "expected one of width, kernels"

@@ -13,7 +13,7 @@ import math
 import numbers
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from tamis.core.errors import BudgetError
 
@@ -27,6 +27,8 @@ _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-zµ%]*)")
 class Budget:
     """A checked budget: what it counts, and how much of it.
 
+    `Budget("count", 0)` says "nothing"; no way of writing a budget does, and `parse` refuses zero.
+
     >>> Budget.parse("10%").of(576)
     58
     >>> Budget.parse(1).of(576), Budget.parse(1.0).of(576)
@@ -36,10 +38,19 @@ class Budget:
     kind: Literal["count", "fraction", "bytes", "seconds"]
     """What is limited."""
     value: float
-    """How much: a count, a fraction in (0, 1], bytes or seconds."""
+    """How much: a whole count, a fraction in (0, 1], bytes or seconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse a value that means nothing for its kind."""
+        if not math.isfinite(self.value) or self.value < 0 or (self.value == 0 and self.kind != "count"):
+            raise BudgetError(f"budget is {self.value!r} ({self.kind}); expected more than zero and finite: {_FORMS}")
+        if self.kind == "count" and self.value != int(self.value):
+            raise BudgetError(f"budget is a count of {self.value!r}; expected a whole number: {_FORMS}")
+        if self.kind == "fraction" and self.value > 1:
+            raise BudgetError(f"budget is {self}, a fraction above 1; {_FORMS}")
 
     @classmethod
-    def parse(cls, budget: Budget | int | float | str) -> Budget:
+    def parse(cls, budget: Keep) -> Budget:
         """Read a budget as people write it.
 
         Args:
@@ -89,8 +100,6 @@ class Budget:
     def _checked(cls, kind: Literal["count", "fraction", "bytes", "seconds"], value: float, raw: object) -> Budget:
         if not math.isfinite(value) or value <= 0:
             raise BudgetError(f"budget is {raw!r}; expected more than zero and finite: {_FORMS}")
-        if kind == "fraction" and value > 1:
-            raise BudgetError(f"budget is {raw!r}, a fraction above 1; {_FORMS}")
         return cls(kind, value)
 
     def of(self, total: int) -> int:
@@ -122,3 +131,7 @@ class Budget:
         if self.kind == "count":
             return str(int(self.value))
         return f"{self.value:.12g}{'B' if self.kind == 'bytes' else 's'}"
+
+
+Keep: TypeAlias = Budget | int | float | str
+"""How much to keep, as people may write it; `Budget.parse` reads it."""

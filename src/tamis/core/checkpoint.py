@@ -17,7 +17,6 @@ lacks tensors, a configuration with unknown keys, a model of another class and p
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import json
 import os
@@ -26,13 +25,12 @@ import typing
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import httpx
 import safetensors.torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from safetensors import SafetensorError
 from torch import nn
 
-from tamis.core.errors import ConfigError, FileError, TamisError
+from tamis.core.errors import ConfigError, FileError, TamisError, nearest, one_line
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -93,7 +91,7 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
         try:
             safetensors.torch.load_model(model, weights, strict=True)
         except (SafetensorError, RuntimeError, OSError) as error:
-            raise FileError(f"{weights}: does not fit {cls.__name__}: {' '.join(str(error).split())}") from error
+            raise FileError(f"{weights}: does not fit {cls.__name__}: {one_line(error)}") from error
         model.eval()
         return model
 
@@ -117,9 +115,11 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
             raise FileError(f"{text}: no such directory; expected one that holds {WEIGHTS} and {CONFIG}")
         try:
             return Path(snapshot_download(text, revision=revision, allow_patterns=[WEIGHTS, CONFIG, CARD]))
-        except (OSError, ValueError, httpx.HTTPError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ConfigError(f"{text}: no such directory, and not loaded from the Hub: {reason}") from error
+        except Exception as error:  # of huggingface_hub, or of whatever it downloads with
+            raise ConfigError(
+                f"{text}: no such directory, and not loaded from the Hub ({one_line(error)}); "
+                "check the id and the network"
+            ) from error
 
     @classmethod
     def _read_config(cls, path: Path) -> Any:
@@ -140,15 +140,13 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
         known = [f.name for f in dataclasses.fields(config)]
         for key in values:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(known)}"
-                raise ConfigError(f"{path}: unknown key {key!r}; {hint}")
+                raise ConfigError(f"{path}: unknown key {key!r}; {nearest(key, known)}")
         try:
             return config(**values)
         except TamisError as error:
             raise ConfigError(f"{path}: {error}") from error
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: does not make a {config.__name__}: {error}") from error
+            raise ConfigError(f"{path}: does not make a {config.__name__}: {one_line(error)}") from error
 
     def save_pretrained(  # type: ignore[override]
         self,
@@ -177,8 +175,8 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
                 for name in (WEIGHTS, CONFIG, CARD):
                     if name != CARD or not (target / CARD).exists():
                         os.replace(Path(scratch) / name, target / name)
-        except OSError as error:
-            raise FileError(f"{target}: cannot be written ({error.strerror}); give a directory that can") from error
+        except (OSError, SafetensorError) as error:
+            raise FileError(f"{target}: cannot be written ({one_line(error)}); give a directory that can") from error
 
     def _save_pretrained(self, save_directory: Path) -> None:
         super()._save_pretrained(save_directory)

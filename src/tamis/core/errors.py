@@ -14,6 +14,9 @@ Every message is one line that says what came, what was expected and what to do.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class TamisError(Exception):
     """Base of all errors that tamis raises on purpose."""
@@ -54,3 +57,23 @@ class MissingExtraError(TamisError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs more packages: pip install 'tamis[{extra}]'")
+
+
+def one_line(error: BaseException) -> str:
+    r"""Put the message of an error on one line; an error that has none is named by its class.
+
+    >>> one_line(RuntimeError("size mismatch:\n    3 and 4"))
+    'size mismatch: 3 and 4'
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say, at the end of a message, what a misspelt name may have been: the known one that is near it, or else all.
+
+    >>> nearest("widht", ["width", "height"])
+    "did you mean 'width'?"
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"

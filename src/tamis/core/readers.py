@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tamis.core.errors import FileError, LimitError, MissingExtraError
+from tamis.core.errors import FileError, LimitError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,13 +66,13 @@ def read_image(path: str | Path, limits: Limits = DEFAULT) -> Image:
                 animated = bool(getattr(image, "is_animated", False))
                 rgb = _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
-        raise LimitError(f"{path}: {_one_line(error)}; make the picture smaller") from error
+        raise LimitError(f"{path}: {one_line(error)}; make the picture smaller") from error
     except UnidentifiedImageError as error:
         raise FileError(f"{path}: not a picture; expected {', '.join(_IMAGE_FORMATS)}") from error
     except (FileError, LimitError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
-        raise FileError(f"{path}: damaged picture ({_one_line(error)}); save it again") from error
+        raise FileError(f"{path}: damaged picture ({one_line(error)}); save it again") from error
     rgb.info = {"animated": animated}
     return rgb
 
@@ -128,7 +128,7 @@ def read_video_frames(path: str | Path, n: int, limits: Limits = DEFAULT) -> lis
                 return frames
             count = decoded  # some containers have more packets than frames
     except av.FFmpegError as error:
-        raise FileError(f"{path}: not a video, or damaged ({_one_line(error)}); expected {_VIDEO_FORMATS}") from error
+        raise FileError(f"{path}: not a video, or damaged ({one_line(error)}); expected {_VIDEO_FORMATS}") from error
 
 
 def _open_video(path: str | Path, limits: Limits) -> Any:
@@ -216,7 +216,3 @@ def _check_file(path: str | Path, max_bytes: int) -> None:
 def _check_pixels(path: str | Path, width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise LimitError(f"{path}: {width} × {height} pixels; the limit is {limits.max_pixels} in all; make it smaller")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -6,14 +6,11 @@ import json as json_format
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
 from tamis.core.budget import Budget
-
-if TYPE_CHECKING:
-    from tamis.vision.loading import Loaded
 
 app = App(
     name="vision",
@@ -59,6 +56,7 @@ def prune(
     from itertools import islice
 
     from tamis.core.progress import progress
+    from tamis.vision.loading import load
     from tamis.vision.methods import selectors_at
     from tamis.vision.prune import prune as prune_pictures
     from tamis.vision.prune import sources
@@ -66,7 +64,7 @@ def prune(
 
     selectors = selectors_at(method, keep, seed)
     pictures = islice(sources(path, frames), limit)
-    loaded = _load(model, device)
+    loaded = load(model, device)
     with progress("looking at pictures") as advance:
         result = prune_pictures(loaded, pictures, selectors, batch=batch, seed=seed, progress=advance)
     options: dict[str, object] = {"keep": keep, "method": method, "model": model, "frames": frames, "seed": seed}
@@ -114,11 +112,12 @@ def ask(
     from tamis.core.readers import read_image
     from tamis.vision.ask import ask as ask_model
     from tamis.vision.ask import table
+    from tamis.vision.loading import load
     from tamis.vision.methods import selectors_at
 
     selectors = selectors_at(method, keep)
     picture = read_image(path)
-    answers = ask_model(_load(model, device), picture, question, selectors, max_new_tokens=max_new_tokens)
+    answers = ask_model(load(model, device), picture, question, selectors, max_new_tokens=max_new_tokens)
     if json:
         print(json_format.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
     else:
@@ -167,14 +166,3 @@ def bench(
             print()
     if json:
         print(json_format.dumps([json_format.loads(run.to_json()) for run in lines]))
-
-
-def _load(model: str, device: str) -> Loaded:
-    """Load a model without the notes and progress bars of transformers, which are not for our users."""
-    from transformers.utils import logging
-
-    from tamis.vision.loading import load
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    return load(model, device)

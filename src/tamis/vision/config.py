@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError
+from tamis.core.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -118,5 +118,5 @@ def shape_named(name: str) -> Shape:
         ConfigError: If the name is unknown.
     """
     if name not in SHAPES:
-        raise ConfigError(f"no shape {name!r}; expected one of {', '.join(SHAPES)}")
+        raise ConfigError(f"no shape {name!r}; {nearest(name, SHAPES)}")
     return SHAPES[name]

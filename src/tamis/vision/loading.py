@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
 )
+from transformers.utils import logging as transformers_logging
 
 from tamis.core.errors import ConfigError, FileError, TamisError, one_line
 from tamis.core.models import installed
@@ -97,26 +99,29 @@ def load(name: str, device: str = "cpu") -> Loaded:
     """
     source, place = _find(name), _device(device)
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        family = config.model_type
-        if family not in (*TOWERS, *FAMILIES):
-            raise ConfigError(
-                f"{name} is a {family!r} model; expected a vision-language model ({', '.join(FAMILIES)}) or a vision "
-                f"tower with a [CLS] token ({', '.join(TOWERS)})"
+        with _quiet():
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            family = config.model_type
+            if family not in (*TOWERS, *FAMILIES):
+                raise ConfigError(
+                    f"{name} is a {family!r} model; expected a vision-language model ({', '.join(FAMILIES)}) "
+                    f"or a vision tower with a [CLS] token ({', '.join(TOWERS)})"
+                )
+            kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
+            model: Any = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="auto")
+            model = model.to(place).eval()
+            processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                source, trust_remote_code=False, backend="pil"
             )
-        kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
-        model: Any = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="auto")
-        model = model.to(place).eval()
-        processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-            source, trust_remote_code=False, backend="pil"
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
     except TamisError:
         raise
     except Exception as error:  # transformers raises whatever a damaged or foreign directory leads it to
         if source == name and not Path(source).is_dir():
-            raise ConfigError(f"{name}: not here, and the Hub did not give it ({one_line(error)})") from error
-        raise FileError(f"{name}: cannot be loaded as a model ({one_line(error)}); check the directory") from error
+            raise ConfigError(f"{name}: not here, and the Hub did not give it ({one_line(error)[:200]})") from error
+        raise FileError(
+            f"{name}: cannot be loaded as a model ({one_line(error)[:200]}); check the directory"
+        ) from error
     if family == "dinov2":
         processor.size = {"shortest_edge": DINOV2_SIDE}
         processor.crop_size = {"height": DINOV2_SIDE, "width": DINOV2_SIDE}
@@ -126,12 +131,26 @@ def load(name: str, device: str = "cpu") -> Loaded:
     return Loaded(name, family, tower, processor, config.vision_feature_layer, model, tokenizer)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the notes and progress bars of transformers, which are for those who call it themselves."""
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except Exception as error:  # RuntimeError or AssertionError, as the back end likes
-        raise ConfigError(f"device {name!r} cannot be used here ({one_line(error)}); cpu always can") from error
+        raise ConfigError(f"device {name!r} cannot be used here ({one_line(error)[:200]}); cpu always can") from error
     return device
 
 
@@ -154,7 +173,7 @@ def _find(name: str) -> str:
     try:
         config = json.loads(settings.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError(f"{settings}: not readable as JSON ({one_line(error)})") from error
+        raise FileError(f"{settings}: not readable as JSON ({one_line(error)[:200]})") from error
     if not isinstance(config, dict) or "model_type" not in config:
         raise FileError(f"{settings}: no model_type; expected a model directory of transformers")
     if "auto_map" in config:

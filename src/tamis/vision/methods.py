@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError
+from tamis.core.errors import ConfigError, nearest
 from tamis.vision.baselines.cdpruner import CDPruner
 from tamis.vision.baselines.divprune import DivPrune
 from tamis.vision.baselines.prumerge import PruMergePlus
@@ -50,7 +50,7 @@ def selectors_named(names: str) -> dict[str, type[Selector]]:
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in SELECTORS:
-            raise ConfigError(f"no method {name!r}; expected some of {', '.join(SELECTORS)}")
+            raise ConfigError(f"no method {name!r}; {nearest(name, SELECTORS)}")
     return {name: SELECTORS[name] for name in wanted}
 
 

@@ -1,0 +1,43 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tamis.core.errors import FileError
+
+
+def write_whole(path: str | Path, data: str | bytes) -> Path:
+    """Write a file under a temporary name beside it and rename it, so that nobody ever sees half of it.
+
+    Args:
+        path: Where to; folders on the way are made, an older file is replaced.
+        data: Bytes, or text, which is written as UTF-8.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileError: If it cannot be written there; an older file is then as it was.
+    """
+    path = Path(path)
+    content = data.encode() if isinstance(data, str) else data
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        if path.parent.is_file():
+            raise NotADirectoryError(0, f"{path.parent} is a file, not a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FileError(
+            f"{path}: cannot be written ({error.strerror}); give a file in a folder that you may write to"
+        ) from error
+    return path
