@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at exit
         return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(one_line(FileError(f"{where}{error.strerror or error}")), FileError.exit_code)
     except Exception as error:
         return _unexpected(error)
 
@@ -131,7 +134,7 @@ def results(path: Path = Path("results"), /, *, json: Json = False) -> None:
         raise FileError(f"{path}: holds no .jsonl file; give a file or folder of result lines")
     runs = [run for file in files for run in read_runs(file)]
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs], indent=2, ensure_ascii=False))
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
         return
     from tamis.core.tables import results_tables
 

@@ -195,3 +195,11 @@ def test_the_commit_is_that_of_the_tree_that_holds_the_source(tmp_path: Path, mo
     assert results._source_state()[1] is False
     source.write_text("2")
     assert results._source_state()[1] is True
+
+
+@pytest.mark.parametrize("line", ['{"n": ' + "1" * 5000 + "}", "[" * 100_000, '{"schema": 1e999}'])
+def test_a_hostile_line_is_told_with_its_place(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text("\n" + line + "\n")
+    with pytest.raises(FileError, match=r"bad\.jsonl:2: "):
+        read_runs(file)

@@ -130,3 +130,61 @@ def test_other_instances_are_not_touched(models: Any) -> None:
 def test_something_that_is_no_pruner_is_refused(models: Any) -> None:
     with pytest.raises((ConfigError, jaxtyping.TypeCheckError), match="pruner"), vision.pruned(models("llava"), 0.1):
         pass
+
+
+def test_blocks_that_end_out_of_order_leave_the_model_as_it_was(models: Any) -> None:
+    model = models("llava")
+    before, batch = dict(vars(model)), batch_of(model)
+    first, second = vision.pruned(model, FasterVLM(4)), vision.pruned(model, FasterVLM(8))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with torch.no_grad():
+        assert torch.equal(model(**batch).logits, model(**FasterVLM(8).prepare(model, **batch)).logits)
+    second.__exit__(None, None, None)
+    assert vars(model) == before
+
+
+def test_pixel_values_as_second_argument_are_pruned_too(models: Any) -> None:
+    model = models("llava")
+    batch = collate([sample(model, 1, 2)])
+    with torch.no_grad(), vision.pruned(model, FasterVLM(4)):
+        named = model(**batch).logits
+        assert torch.equal(model(batch["input_ids"], batch["pixel_values"]).logits, named)
+
+
+@pytest.mark.parametrize("part", [lambda model: torch.nn.Linear(1, 1), lambda model: model.model])
+def test_a_model_that_cannot_answer_is_refused_before_anything_is_set(models: Any, part: Any) -> None:
+    thing = part(models("llava"))
+    before = dict(vars(thing))
+    with pytest.raises(ConfigError), vision.pruned(thing, FasterVLM(4)):
+        pass
+    assert vars(thing) == before
+
+
+def test_a_model_with_adapters_around_it_is_unwrapped(models: Any) -> None:
+    class Adapted(torch.nn.Module):
+        """As peft wraps a model: the call and the configuration are passed on."""
+
+        def __init__(self, model: Any) -> None:
+            super().__init__()
+            self.base_model = torch.nn.Module()
+            self.base_model.model = model
+            self.config, self.generate = model.config, model.generate
+
+        def get_base_model(self) -> Any:
+            return self.base_model.model
+
+        def forward(self, **batch: Any) -> Any:
+            return self.base_model.model(**batch)
+
+    model = models("llava")
+    batch = collate([sample(model, 1, 2)])
+    with torch.no_grad():
+        expected = model(**FasterVLM(4).prepare(model, **batch)).logits
+        assert torch.equal(model(**FasterVLM(4).prepare(Adapted(model), **batch)).logits, expected)
+
+
+def test_an_in_llm_pruner_has_nothing_to_prepare_and_says_where_it_works(models: Any) -> None:
+    with pytest.raises(ConfigError, match=r"vision\.pruned"):
+        vision.FastV(4).prepare(models("llava"))

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tests.vision.small import build, save, vision_config
 from transformers import CLIPVisionModel, LlamaConfig, LlamaForCausalLM, SiglipVisionConfig, SiglipVisionModel
+from transformers.utils import logging as transformers_logging
 
 from tamis.core.errors import ConfigError, FileError
 from tamis.vision.loading import load
@@ -122,7 +124,42 @@ def test_a_known_name_that_was_not_pulled_says_how() -> None:
         load("vit-s14-focus")
 
 
-@pytest.mark.parametrize("device", ["cuda:7", "toaster"])
+@pytest.mark.parametrize("device", ["cuda:7", "toaster", "meta"])
 def test_a_device_that_is_not_here_is_refused(folder: Path, device: str) -> None:
     with pytest.raises(ConfigError, match="device"):
         load(str(folder), device)
+
+
+@pytest.mark.parametrize("target", ["evil.bin", "../outside.safetensors", "/etc/passwd"])
+def test_an_index_may_only_name_safetensors_of_its_own_directory(folder: Path, tmp_path: Path, target: str) -> None:
+    path = Path(edited(folder, tmp_path))
+    names = {"weight_map": {"lm_head.weight": target}, "metadata": {}}
+    (path / "model.safetensors.index.json").write_text(json.dumps(names))
+    with pytest.raises(FileError, match="same directory only"):
+        load(str(path))
+
+
+def test_missing_weights_are_not_made_up(folder: Path, tmp_path: Path) -> None:
+    path = Path(edited(folder, tmp_path))
+    tensors = load_file(path / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "layers.0" not in name}
+    save_file(kept, path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(FileError, match="weights are missing"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("name", ["nosuchdir/", "a/b/c", "a b/c"])
+def test_a_mistyped_path_is_no_hub_id(name: str) -> None:
+    with pytest.raises(ConfigError, match="no model"):
+        load(name)
+
+
+def test_a_kernel_or_an_adapter_from_elsewhere_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="from elsewhere"):
+        load(edited(folder, tmp_path, attn_implementation="evil/kernel"))
+
+
+def test_the_notes_of_transformers_are_back_afterwards(folder: Path) -> None:
+    before = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    load(str(folder))
+    assert (transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()) == before

@@ -20,7 +20,7 @@ def test_kept_patches_keep_their_colours_and_dropped_ones_lose_them() -> None:
     nothing = np.zeros(16, dtype=bool)
     scores = [torch.arange(16.0), torch.ones(16)]
     panel = np.asarray(draw(shown, (4, 4), scores, {("ours", "2"): mask, ("none", "2"): nothing}))
-    photograph, kept, dropped = cell(panel, 0, 0), cell(panel, 1, 0), cell(panel, 2, 0)
+    photograph, kept, dropped = cell(panel, 0, 0), cell(panel, 1, 0), cell(panel, 1, 1)
     assert (photograph == [220, 0, 0]).all()
     blocks = kept.reshape(4, 56, 4, 56, 3)
     for patch in range(16):
@@ -33,3 +33,9 @@ def test_a_panel_has_a_line_per_method_and_a_column_per_budget() -> None:
     masks = {(method, keep): np.ones(4, dtype=bool) for method in "ab" for keep in ("4", "3", "2", "1", "50%")}
     panel = draw(np.zeros((8, 8, 3), dtype=np.uint8), (2, 2), [torch.ones(4), torch.ones(4)], masks)
     assert panel.size == (5 * (224 + 12) - 12, 3 * (224 + 38 + 12) - 12)
+
+
+def test_methods_stand_side_by_side_where_budgets_are_few() -> None:
+    masks = {(method, "1"): np.ones(4, dtype=bool) for method in "abcde"}
+    panel = draw(np.zeros((8, 8, 3), dtype=np.uint8), (2, 2), [torch.ones(4), torch.ones(4)], masks)
+    assert panel.size == (4 * (224 + 12) - 12, 3 * (224 + 38 + 12) - 12)

@@ -309,3 +309,25 @@ def test_nothing_is_held_for_gradients_that_nobody_asks_for(models: Any) -> None
     model(**asked).logits.sum().backward()
     assert float(pixels.grad.abs().sum()) > 0
     model.zero_grad()
+
+
+def test_selectors_that_keep_the_same_are_equal_and_one_token_is_not_everything() -> None:
+    assert FasterVLM(0.1) == FasterVLM("10%")
+    assert FasterVLM(1) != FasterVLM(1.0)
+    assert len({FasterVLM(1), FasterVLM(1.0), FasterVLM("1"), FasterVLM("100%")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input_ids": torch.tensor([5, 6])}, "no batch of tokens"),
+        ({"input_ids": [[5, 6]]}, "no batch of tokens"),
+        ({"input_ids": torch.zeros(0, 5, dtype=torch.long)}, "no batch of tokens"),
+        ({"attention_mask": torch.ones(1, 99)}, "attention_mask is"),
+        ({"labels": torch.ones(1, 3)}, "labels is"),
+    ],
+)
+def test_rows_that_do_not_fit_the_prompt_are_refused(models: Any, change: dict[str, Any], message: str) -> None:
+    model = models("llava")
+    with pytest.raises(InputError, match=message):
+        FasterVLM(4).prepare(model, **{**collate([sample(model, 1, 2)]), **change})

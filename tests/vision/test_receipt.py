@@ -16,6 +16,8 @@ def result(ours: Figures | None = None) -> Result:
     return Result(
         "tower",
         bytes_per_token=1000,
+        memory="tower features",
+        threads=2,
         grid=(24, 24),
         pictures=[{"file": "a", "note": "", "kept": {}}],
         figures=figures,
@@ -33,15 +35,15 @@ def test_the_lead_names_the_smallest_budget_whatever_the_order() -> None:
 
 
 def test_a_method_that_covers_less_than_chance_is_told_with_its_numbers() -> None:
-    assert "ours covers less of these pictures than random selection does (0.40 against 0.80 at 5%)" in words(result())
+    assert "Random selection covers more of these pictures: at 5%, 0.80 against ours 0.40." in words(result())
 
 
 def test_a_method_that_covers_more_is_not_warned_about() -> None:
-    assert "covers less" not in words(result(Figures(29.0, 0.5, 0.9, 1.0)))
+    assert "covers more" not in words(result(Figures(29.0, 0.5, 0.9, 1.0)))
 
 
 def test_a_method_that_holds_no_more_attention_than_chance_is_told() -> None:
-    assert "ours holds no more [CLS] attention than random selection at 5%" in words(
+    assert "No more [CLS] attention than random selection holds: ours at 5%." in words(
         result(Figures(29.0, 0.1, 0.9, 1.0))
     )
 

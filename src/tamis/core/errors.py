@@ -60,12 +60,13 @@ class MissingExtraError(TamisError, ImportError):
 
 
 def one_line(error: BaseException) -> str:
-    r"""Put the message of an error on one line; an error that has none is named by its class.
+    r"""Put the message of an error on one line of printable text; an error that has none is named by its class.
 
     >>> one_line(RuntimeError("size mismatch:\n    3 and 4"))
     'size mismatch: 3 and 4'
     """
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

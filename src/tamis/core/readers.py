@@ -30,6 +30,8 @@ class Limits:
     """Size of a video's file, in bytes."""
     max_pixels: int = 50_000_000
     """Width times height of a picture, or of one frame of a video."""
+    max_aspect: int = 100
+    """How many times longer than the other one side of a picture may be: processors scale the shorter one up."""
     max_frames: int = 20_000
     """Frames in a video."""
 
@@ -167,8 +169,8 @@ def _decode(path: str | Path, wanted: list[int], limits: Limits) -> tuple[list[N
     decoded = 0
     with _open_video(path, limits) as container:
         for frame in container.decode(video=0):
+            _check_pixels(path, frame.width, frame.height, limits)
             if decoded in wanted:
-                _check_pixels(path, frame.width, frame.height, limits)
                 upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
                 frames += [np.ascontiguousarray(upright)]
             decoded += 1
@@ -214,5 +216,7 @@ def _check_file(path: str | Path, max_bytes: int) -> None:
 
 
 def _check_pixels(path: str | Path, width: int, height: int, limits: Limits) -> None:
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise LimitError(f"{path}: {width} × {height} pixels; the limit is {limits.max_aspect} to 1; cut the picture")
     if width * height > limits.max_pixels:
         raise LimitError(f"{path}: {width} × {height} pixels; the limit is {limits.max_pixels} in all; make it smaller")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import tamis
-from tamis.core.errors import ConfigError, FileError, TamisError
+from tamis.core.errors import ConfigError, FileError, TamisError, one_line
 
 SCHEMA = 1
 _MEASURED_ONLY = ("seconds", "commit", "dirty", "env", "time")
@@ -255,7 +255,7 @@ def read_runs(path: str | Path) -> list[Run]:
         FileError: If it cannot be read or a line is no result; the message names file and line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{path}: cannot be read ({error}); expected a file of result lines") from error
     runs = []
@@ -263,8 +263,8 @@ def read_runs(path: str | Path) -> list[Run]:
         if line.strip():
             try:
                 runs.append(Run.from_json(line))
-            except TamisError as error:
-                raise FileError(f"{path}:{number}: {error}") from error
+            except (TamisError, ValueError, TypeError, OverflowError, RecursionError) as error:
+                raise FileError(f"{path}:{number}: {one_line(error)[:300]}") from error
     return runs
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from tamis.core.budget import Budget
+from tamis.core.errors import FileError, one_line
 
 app = App(
     name="vision",
@@ -74,7 +75,7 @@ def prune(
     command = shlex.join(["tamis", "vision", "prune", path.name, *given])
     page = write(result, out, command)
     for one in result.failed:
-        print(f"tamis: not read: {one['error']}", file=sys.stderr)
+        print(f"tamis: not read: {one_line(FileError(one['error']))}", file=sys.stderr)
     if json:
         print(json_format.dumps(as_json(result), allow_nan=False))
         return
@@ -119,7 +120,7 @@ def ask(
     picture = read_image(path)
     answers = ask_model(load(model, device), picture, question, selectors, max_new_tokens=max_new_tokens)
     if json:
-        print(json_format.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
+        print(json_format.dumps([asdict(answer) for answer in answers]))
     else:
         table(answers).print()
 

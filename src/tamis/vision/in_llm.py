@@ -51,7 +51,7 @@ class InLLMPruner(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        Budget.parse(self.keep)
+        object.__setattr__(self, "keep", Budget.parse(self.keep))
 
     @abstractmethod
     def layers(self, depth: int) -> tuple[int, ...]:
@@ -115,6 +115,14 @@ class InLLMPruner(ABC):
     def left(self, total: int, keep: int) -> int:
         """Count the image tokens that a stage leaves of `total` if it keeps `keep` by score."""
         return min(total, keep)
+
+    def prepare(self, model: nn.Module, /, **inputs: Any) -> None:
+        """Say that there is nothing to prepare: tokens are dropped on the way through the language model.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{self.name} works inside the language model: use `with vision.pruned(model, pruner): …`")
 
     @contextmanager
     def installed(self, model: nn.Module) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 TOWERS = ("clip", "clip_vision_model", "dinov2")
 FAMILIES = ("llava", "llava_next", "video_llava")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 DINOV2_SIDE = 336
 """Side of the square that a DINOv2 tower is shown, in pixels: with patches of 14, the 576 tokens of LLaVA-1.5."""
 
@@ -108,7 +110,12 @@ def load(name: str, device: str = "cpu") -> Loaded:
                     f"or a vision tower with a [CLS] token ({', '.join(TOWERS)})"
                 )
             kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
-            model: Any = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="auto")
+            loaded: Any = kind.from_pretrained(
+                source, trust_remote_code=False, use_safetensors=True, dtype="auto", output_loading_info=True
+            )
+            model, report = loaded
+            if missing := sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"])):
+                raise FileError(f"{name}: {len(missing)} weights are missing or misshapen, the first {missing[0]}")
             model = model.to(place).eval()
             processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
                 source, trust_remote_code=False, backend="pil"
@@ -148,7 +155,7 @@ def _quiet() -> Iterator[None]:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # the meta device has no numbers to give
     except Exception as error:  # RuntimeError or AssertionError, as the back end likes
         raise ConfigError(f"device {name!r} cannot be used here ({one_line(error)[:200]}); cpu always can") from error
     return device
@@ -163,7 +170,7 @@ def _find(name: str) -> str:
         return str(folder)
     path = Path(name).expanduser()
     if not path.is_dir():
-        if "/" not in name or name.startswith((".", "/", "~")) or path.exists():
+        if not _HUB_ID.fullmatch(name) or path.exists():
             known = ", ".join(MODELS)
             raise ConfigError(f"no model {name!r}; expected {known}, a model directory, or a Hub id such as org/name")
         return name
@@ -178,6 +185,27 @@ def _find(name: str) -> str:
         raise FileError(f"{settings}: no model_type; expected a model directory of transformers")
     if "auto_map" in config:
         raise ConfigError(f"{name} wants to run code of its own (auto_map in config.json), which is refused")
+    if "/" in str(config.get("attn_implementation", "")) or (path / "adapter_config.json").exists():
+        raise ConfigError(
+            f"{name} names a kernel or an adapter to fetch from elsewhere, which is refused; merge it first"
+        )
+    _check_weights(name, path)
+    return str(path)
+
+
+def _check_weights(name: str, path: Path) -> None:
+    """See to it that the weights are safetensors files of this very directory: an index may name others.
+
+    Raises:
+        FileError: If they are not.
+    """
     if not any(path.glob("*.safetensors")):
         raise FileError(f"{name}: no weights; expected model.safetensors (pickled .bin and .pt files are not read)")
-    return str(path)
+    here = {file.name for file in path.glob("*.safetensors")}
+    for index in path.glob("*.index.json"):
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise FileError(f"{index}: not an index of weights ({one_line(error)[:200]})") from error
+        if foreign := sorted(str(file) for file in named if file not in here):
+            raise FileError(f"{index}: names {foreign[0]!r}; expected safetensors files of the same directory only")

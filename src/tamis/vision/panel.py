@@ -12,6 +12,8 @@ from torch import Tensor
 
 _CELL = 224
 """Side of a picture in a panel, in pixels."""
+_WIDTH = 4
+"""Pictures in a line where methods stand side by side, because there are one or two budgets."""
 _INK = (117, 122, 130)
 """Grey that is read on white and on a dark page."""
 
@@ -38,8 +40,10 @@ def draw(
             ("[CLS] ensemble", _heat(photo, heats[1], grid)),
         ]
     ]
-    for method, keys in groupby(masks, key=lambda key: key[0]):
-        lines.append([(f"{method} {key[1]}", _dim(photo, masks[key].reshape(grid))) for key in keys])
+    cells = [(f"{method} {keep}", _dim(photo, mask.reshape(grid))) for (method, keep), mask in masks.items()]
+    budgets = max(sum(1 for _ in keys) for _, keys in groupby(masks, key=lambda key: key[0]))
+    width = budgets if budgets > 2 else _WIDTH
+    lines += [cells[start : start + width] for start in range(0, len(cells), width)]
     gap, label = 12, 38
     columns = max(map(len, lines))
     panel = Image.new("RGBA", (columns * (_CELL + gap) - gap, len(lines) * (_CELL + label + gap) - gap), (0, 0, 0, 0))

@@ -91,15 +91,10 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
         ConfigError: If the model is of an unknown family, or the layout does not fit it.
         InputError: If the prompt's placeholders and the images do not match.
     """
-    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    if kind not in _FAMILIES:
-        raise ConfigError(
-            f"model is {kind!r}; expected one of {', '.join(_FAMILIES)}: vision-language models of transformers whose "
-            "vision tower has a [CLS] token"
-        )
+    kind, model = family_of(model)
     if inputs.get("mm_encoder_outputs") is not None:
         raise InputError("the batch has mm_encoder_outputs already; give the processor's batch, with its pixel_values")
-    inner: Any = getattr(model, "model", model)
+    inner: Any = model.model if hasattr(model, "model") else model
     prompt = Prompt.read(inner, inputs)
     with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(model, inputs)):
         encoded = _FAMILIES[kind](selector, inner, inputs, prompt)
@@ -118,6 +113,23 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
         data,
         kept=[unit for part in encoded for unit in part.kept],
     )
+
+
+def family_of(model: nn.Module) -> tuple[str, nn.Module]:
+    """Tell a model's family, and unwrap it where adapters are wrapped around it.
+
+    Raises:
+        ConfigError: If the family is unknown.
+    """
+    unwrap = getattr(model, "get_base_model", None)  # peft's; the adapters stay inside
+    model = unwrap() if unwrap else model
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in _FAMILIES:
+        raise ConfigError(
+            f"model is {kind!r}; expected one of {', '.join(_FAMILIES)}: vision-language models of transformers whose "
+            "vision tower has a [CLS] token"
+        )
+    return kind, model
 
 
 def _trains(model: nn.Module, inputs: Mapping[str, Any]) -> bool:

@@ -71,6 +71,14 @@ class Prompt:
             raise InputError("the batch has position_ids; leave them out, they are made for the shorter prompt")
         main: Tensor = inputs["inputs_embeds" if ids is None else "input_ids"]
         rows = {key: inputs[key] for key in ("input_ids", "inputs_embeds", *_PADDING) if inputs.get(key) is not None}
+        if not isinstance(main, Tensor) or main.ndim != (2 if embeds is None else 3) or main.shape[0] == 0:
+            raise InputError("the prompt is no batch of tokens; give the processor's tensors, return_tensors='pt'")
+        for key, row in rows.items():
+            if row.shape[:2] != main.shape[:2]:
+                raise InputError(
+                    f"{key} is {tuple(row.shape)}, the prompt {tuple(main.shape[:2])}; expected one entry for each "
+                    "token of this prompt (a pruned prompt starts with an empty cache)"
+                )
         config, embed = inner.config, inner.get_input_embeddings()
         tokens = {modality: getattr(config, f"{modality}_token_id", None) for modality in ("image", "video")}
         tokens = {modality: token for modality, token in tokens.items() if token is not None}

@@ -32,7 +32,7 @@ from tamis.vision.vtccls import score as ensemble_score
 
 SHOWN = 24
 """How many pictures are drawn; the indices of all of them are told."""
-_ROUNDS = 3
+ROUNDS = 3
 """How often the tower is timed."""
 
 Key = tuple[str, str]
@@ -69,6 +69,10 @@ class Result:
 
     model: str
     bytes_per_token: int
+    memory: str
+    """What those bytes are."""
+    threads: int
+    """CPU threads that the tower was timed with."""
     grid: tuple[int, int] = (0, 0)
     pictures: list[dict[str, Any]] = field(default_factory=list)
     """Per picture: `file`, `note` and `kept`: method → budget → indices in raster order."""
@@ -150,7 +154,8 @@ def prune(
         chosen.setdefault(("random", keep), Random(keep, seed=seed))
     depth, run = extent(loaded.tower, loaded.layers)
     reads = reads_of([*chosen.values(), VTCCLS(1.0)], depth, run)  # VTC-CLS's rows are drawn in any case
-    result = Result(loaded.name, loaded.bytes_per_token)
+    memory = "tower features" if loaded.model is None else "key–value cache"
+    result = Result(loaded.name, loaded.bytes_per_token, memory, torch.get_num_threads())
     sums: dict[Key, Tensor] = {key: torch.zeros(4, dtype=torch.float64) for key in chosen}
     remaining, done, outlying = iter(pictures), 0, 0.0
     while group := list(islice(remaining, batch)):
@@ -215,8 +220,8 @@ def _clock(loaded: Loaded, pixels: Tensor, selector: Selector) -> dict[str, floa
         return features.cpu()  # waits for the device
 
     routes: dict[str, Callable[[], object]] = {"stock": lambda: stock(pixels).last_hidden_state.cpu(), "ours": ours}
-    seconds = alternate(routes, _ROUNDS)
-    return {name: sorted(of)[_ROUNDS // 2] / len(pixels) for name, of in seconds.items()}
+    seconds = alternate(routes, ROUNDS)
+    return {name: sorted(of)[ROUNDS // 2] / len(pixels) for name, of in seconds.items()}
 
 
 def _panels(loaded: Loaded, good: Sequence[Source], view: View, masks: Mapping[Key, Tensor]) -> Iterator[Picture]:

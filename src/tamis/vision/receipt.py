@@ -9,7 +9,7 @@ from typing import Any
 
 from tamis.core.files import write_whole
 from tamis.core.report import Cell, Details, Facts, Report, Section, Table
-from tamis.vision.prune import Result
+from tamis.vision.prune import ROUNDS, Figures, Result
 
 _NO_CHOICE = ("all", "text-only", "random", "uniform")
 """Methods that do not go by what a picture shows, and so are not held against chance."""
@@ -51,31 +51,39 @@ def report_on(result: Result, command: str) -> Report:
     """
     total = result.grid[0] * result.grid[1]
     first = _first(result)
-    least = min(of.tokens for (name, _), of in result.figures.items() if name == first)
-    count = len(result.pictures)
+    keep, least = min(((keep, of) for (name, keep), of in result.figures.items() if name == first), key=_tokens)
     report = Report(
         "What was kept",
-        f"{count} picture{'s' * (count != 1)} through {result.model}: {total} image tokens each, down to {least:.0f}.",
+        f"{_pictures(result)} through {result.model}: {total} image tokens each, down to {least.tokens:.0f}.",
     )
+    chance = result.figures.get(("random", keep))
     facts: dict[str, Cell] = {
-        "tokens kept": f"{least:.0f} of {total}",
-        "memory of the tokens": f"{_size(least * result.bytes_per_token)} of {_size(total * result.bytes_per_token)}",
-        "tower pass, ours": f"{result.seconds['ours'] * 1000:.0f} ms a picture",
-        "tower pass, stock": f"{result.seconds['stock'] * 1000:.0f} ms a picture",
+        "tokens kept": f"{least.tokens:.0f} of {total}",
+        "[CLS] attention held": f"{least.attention_held:.0%}",
+        "cover (random)": f"{_two(least.cover)} ({_two(chance.cover if chance else None)})",
+        f"memory, {result.memory}": f"{_size(least.tokens * result.bytes_per_token)} of "
+        f"{_size(total * result.bytes_per_token)}",
+        "tower time, ours ÷ stock": f"{result.seconds['ours'] / result.seconds['stock']:.2f}",
     }
-    report.add(Facts(facts), *result.panels)
-    if count > len(result.panels):
-        report.add(f"{len(result.panels)} of {count} pictures are shown; `kept.json` has all of them.")
-    report.add(Section("Side by side"), table(result), *_warnings(result))
+    report.add(Facts(facts), *_warnings(result), *result.panels)
+    if len(result.pictures) > len(result.panels):
+        report.add(f"{len(result.panels)} of {len(result.pictures)} pictures are shown; `kept.json` has all of them.")
+    report.add(Section("Side by side"), table(result))
     if result.failed:
         rows = [[one["file"], one["error"]] for one in result.failed]
         report.add(Section("Not read"), Table(["file", "why"], rows))
     report.add(
         Section("How to read this"),
-        "Attention held is the share of [CLS] attention, in the block that made the features, that goes to kept "
-        "tokens. Cover is the mean, over all tokens, of the highest cosine between a token and a kept one, after "
-        "centring: 1 when everything is kept, low when a budget is spent on duplicates. Agreement is the share of "
-        f"tokens kept by the method or by {first} that both keep. None of these is accuracy: only answers tell that.",
+        "In the pictures, kept tokens have their colours and dropped ones lie in fog. The heat maps rank the tokens by "
+        "the attention that the tower's [CLS] token pays them, from dark to bright: in the last block that is used, "
+        "and summed over the last third of the blocks.",
+        "Attention held is the share of [CLS] attention, in that last block, that goes to kept tokens. Cover is the "
+        "mean, over all tokens, of the highest cosine between a token and a kept one, after centring: 1 when all is "
+        "kept, low when a budget is spent on duplicates. Agreement is the share of tokens kept by the method or by "
+        f"{first} that both keep. None of these is accuracy: only answers tell that.",
+        f"The tower took {result.seconds['ours'] * 1000:.0f} ms a picture for {first} and "
+        f"{result.seconds['stock'] * 1000:.0f} ms as it comes: medians of {ROUNDS} rounds in turns on the first "
+        f"pictures, {result.threads} threads, on this machine as busy as it was.",
         Details("The same from the command line", command),
     )
     return report
@@ -90,35 +98,47 @@ def table(result: Result) -> Table:
         numbers = [of.attention_held, of.cover, chance.cover if chance else None, of.agreement]
         rows.append([method, keep, f"{of.tokens:.0f}", *(None if one is None else round(one, 3) for one in numbers)])
     headers = ["method", "keep", "tokens", "attention held", "cover", "cover, random", f"agreement with {first}"]
-    return Table(headers, rows, caption=f"Means over {len(result.pictures)} pictures")
+    return Table(headers, rows, caption=f"Means over {_pictures(result)}; higher is better, but none of it is accuracy")
 
 
 def _warnings(result: Result) -> list[str]:
-    """Say where a method is not better than chance, with the likely reason."""
+    """Say where methods are not better than chance, with the likely reason."""
+    thin, blind = [], []
+    for (chance_name, keep), chance in result.figures.items():
+        if chance_name != "random" or chance.cover is None:
+            continue
+        others = {name: of for (name, kept), of in result.figures.items() if kept == keep and name not in _NO_CHOICE}
+        low = [f"{name} {_two(of.cover)}" for name, of in others.items() if (of.cover or 0) < chance.cover - 0.01]
+        if low:
+            thin.append(f"at {keep}, {_two(chance.cover)} against {', '.join(low)}")
+        blind += [f"{name} at {keep}" for name, of in others.items() if of.attention_held <= chance.attention_held]
     warnings = []
-    for method in dict.fromkeys(name for name, _ in result.figures if name not in _NO_CHOICE):
-        thin, blind = [], []
-        for (name, keep), of in result.figures.items():
-            chance = result.figures.get(("random", keep))
-            if name != method or chance is None or of.cover is None or chance.cover is None:
-                continue
-            if of.cover < chance.cover - 0.01:
-                thin.append(f"{of.cover:.2f} against {chance.cover:.2f} at {keep}")
-            if of.attention_held <= chance.attention_held:
-                blind.append(keep)
-        if thin:
-            warnings.append(
-                f"{method} covers less of these pictures than random selection does ({'; '.join(thin)}): its tokens "
-                "lie close together. That is right when the question is about what they show, and wrong for the rest."
-            )
-        if blind:
-            warnings.append(f"{method} holds no more [CLS] attention than random selection at {', '.join(blind)}.")
+    if thin:
+        warnings.append(
+            f"Random selection covers more of these pictures: {'; '.join(thin)}. The chosen tokens lie close together, "
+            "which is right when the question is about what they show, and wrong for the rest."
+        )
+    if blind:
+        warnings.append(f"No more [CLS] attention than random selection holds: {', '.join(blind)}.")
     if result.outliers > 0.005:
         warnings.append(
             f"{result.outliers:.1%} of the tokens have norms above three times the median. Such tokens draw [CLS] "
             "attention without showing anything; top-k by [CLS] attention may do worse than chance on this tower."
         )
     return warnings
+
+
+def _tokens(keep_and_figures: tuple[str, Figures]) -> float:
+    return keep_and_figures[1].tokens
+
+
+def _pictures(result: Result) -> str:
+    count = len(result.pictures)
+    return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _first(result: Result) -> str:

@@ -37,14 +37,15 @@ class Selector(ABC):
     """A training-free rule that keeps some of the image tokens. Subclasses score and choose; this class applies."""
 
     keep: Keep
-    """Budget of each unit (image, tile or frame): 58 tokens, 0.1 or "10%" of them; 1 is one token, 1.0 is all."""
+    """Budget of each unit (image, tile or frame): 58 tokens, 0.1 or "10%" of them; 1 is one token, 1.0 is all. Held as
+    the `Budget` that it means, so that selectors that keep the same are equal."""
     layout: Layout = Layout()
     """How the kept tokens enter the prompt."""
 
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        Budget.parse(self.keep)
+        object.__setattr__(self, "keep", Budget.parse(self.keep))
 
     def reads(self, depth: int, run: int) -> Reads:
         """Say what to read on the way through a tower.
