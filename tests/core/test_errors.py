@@ -53,7 +53,5 @@ def test_a_misspelt_name_is_answered_with_the_one_that_is_near_and_any_other_wit
 
 
 def test_one_line_holds_nothing_that_a_terminal_obeys() -> None:
-    assert (
-        one_line(ValueError("a\x1b[2Jb\x9bc\u202ed\ne"))
-        == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c\N{REPLACEMENT CHARACTER}d e"
-    )
+    told = one_line(ValueError("a\x1b[2Jb\x9bc\u202ed\ne"))
+    assert told.replace("\N{REPLACEMENT CHARACTER}", "?") == "a?[2Jb?c?d e"

@@ -151,6 +151,6 @@ def test_the_shapes_have_the_prompts_of_their_models() -> None:
 def test_budgets_and_names_that_do_not_fit_are_refused() -> None:
     with pytest.raises(BudgetError, match="only 16"):
         count(SMALL, [17])
-    with pytest.raises(ConfigError, match=r"no shape 'llava-7b'; expected one of llava-1.5-7b"):
+    with pytest.raises(ConfigError, match=r"no shape 'llava-7b'; did you mean 'llava-1.5-7b'"):
         shape_named("llava-7b")
     assert shape_named("video-llava").pictures == 8
