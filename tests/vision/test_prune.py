@@ -179,7 +179,17 @@ def test_an_answer_with_everything_kept_is_the_models_own(name: str, tmp_path: P
 
 def test_ask_prints_answers_and_costs(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = photo(tmp_path / "a.png")
-    arguments = ["ask", file, "What is this ?", "--model", model, "--keep", "50%,4", "--method", "fastervlm,random"]
+    arguments = [
+        "ask",
+        file,
+        "What is this ?",
+        "--model",
+        model,
+        "--keep",
+        "50%,4",
+        "--method",
+        "fastervlm,random,fastv",
+    ]
     assert run(*arguments, "--max-new-tokens", "3", "--json") == 0
     answers = json.loads(capsys.readouterr().out)
     assert [(one["method"], one["keep"], one["image_tokens"]) for one in answers] == [
@@ -188,6 +198,8 @@ def test_ask_prints_answers_and_costs(model: str, tmp_path: Path, capsys: pytest
         ("fastervlm", "4", 4),
         ("random", "50%", 8),
         ("random", "4", 4),
+        ("fastv", "50%", pytest.approx((16 + 16 + 8) / 3)),  # three layers, of which the third is short
+        ("fastv", "4", pytest.approx((16 + 16 + 4) / 3)),
     ]
     assert run(*arguments, "--max-new-tokens", "3") == 0
     assert "pruned answers differ" in capsys.readouterr().out

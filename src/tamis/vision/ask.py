@@ -14,6 +14,8 @@ from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError
 from tamis.core.report import Cell, Table
 from tamis.vision.baselines.simple import All
+from tamis.vision.context import pruned
+from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.loading import Loaded
 from tamis.vision.selector import Selector
 
@@ -28,9 +30,10 @@ class Answer:
     method: str
     keep: str
     answer: str
-    image_tokens: int
-    """Image tokens in the prompt, newlines of LLaVA-NeXT included."""
-    prompt_tokens: int
+    image_tokens: float
+    """Image tokens in the prompt, newlines of LLaVA-NeXT included; inside the language model, the mean over layers."""
+    prompt_tokens: float
+    """The same with the words."""
     first_token_seconds: float
     """From pixels to the first new token: tower, selection, projector and prefill; median."""
     kv_bytes: int
@@ -83,44 +86,65 @@ def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
 
 
 def ask(
-    loaded: Loaded, picture: Image, question: str, selectors: Sequence[Selector], *, max_new_tokens: int = 64
+    loaded: Loaded,
+    picture: Image,
+    question: str,
+    pruners: Sequence[Selector | InLLMPruner],
+    *,
+    max_new_tokens: int = 64,
 ) -> list[Answer]:
-    """Answer a question greedily, first with every token, then by each selector.
+    """Answer a question greedily, first with every token, then by each pruner.
+
+    Args:
+        loaded: A vision-language model.
+        picture: The picture.
+        question: The question.
+        pruners: Which rules, with their budgets.
+        max_new_tokens: Length of an answer.
 
     Raises:
-        ConfigError: If the model cannot answer.
+        ConfigError: If the model cannot answer, or a pruner does not fit it.
         BudgetError: If a budget does not fit the number of tokens.
     """
     batch = batch_for(loaded, picture, question)
     answers: list[Answer] = []
-    for selector in [All(), *(one for one in selectors if not isinstance(one, All))]:
-        answer = _answer(loaded, selector, batch, max_new_tokens)
+    for pruner in [All(), *(one for one in pruners if not isinstance(one, All))]:
+        answer = _answer(loaded, pruner, batch, max_new_tokens)
         answers.append(replace(answer, same=not answers or answer.answer == answers[0].answer))
     return answers
 
 
-def _answer(loaded: Loaded, selector: Selector, batch: Mapping[str, Any], max_new_tokens: int) -> Answer:
+def _answer(loaded: Loaded, pruner: Selector | InLLMPruner, batch: Mapping[str, Any], max_new_tokens: int) -> Answer:
     model: Any = loaded.model
     tokenizer: Any = loaded.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    greedy = {"do_sample": False, "num_beams": 1, "pad_token_id": pad}
+
+    def generate(new: int) -> Any:
+        return model.generate(**batch, do_sample=False, num_beams=1, pad_token_id=pad, max_new_tokens=new)
+
     times = []
-    with torch.inference_mode():
-        for _ in range(REPEATS):
+    with torch.inference_mode(), pruned(model, pruner):
+        for _ in range(1 + REPEATS):  # the first is to warm up
             start = time.perf_counter()
-            prepared = selector.prepare(model, **batch)
-            model.generate(**prepared, **greedy, max_new_tokens=1)
+            generate(1)
             times.append(time.perf_counter() - start)
-        output = model.generate(**prepared, **greedy, max_new_tokens=max_new_tokens)
-    prompt = prepared["input_ids"].shape[1]
+        output = generate(max_new_tokens)
+    prompt = batch["input_ids"].shape[1]
+    full = int((batch["input_ids"] == model.config.image_token_id).sum())
+    if isinstance(pruner, InLLMPruner):
+        layers = pruner.tokens(full, model.config.get_text_config().num_hidden_layers)
+        image = sum(layers) / len(layers)
+    else:
+        short = pruner.prepare(model, **batch)["input_ids"]
+        image = float((short == model.config.image_token_id).sum())
     return Answer(
-        method=selector.name,
-        keep=str(Budget.parse(selector.keep)),
+        method=pruner.name,
+        keep=str(Budget.parse(pruner.keep)),
         answer=tokenizer.decode(output[0, prompt:], skip_special_tokens=True).strip(),
-        image_tokens=int((prepared["input_ids"] == model.config.image_token_id).sum()),
-        prompt_tokens=prompt,
-        first_token_seconds=sorted(times)[REPEATS // 2],
-        kv_bytes=prompt * loaded.bytes_per_token,
+        image_tokens=image,
+        prompt_tokens=prompt - full + image,
+        first_token_seconds=sorted(times[1:])[REPEATS // 2],
+        kv_bytes=round((prompt - full + image) * loaded.bytes_per_token),
     )
 
 
@@ -131,8 +155,8 @@ def table(answers: Sequence[Answer]) -> Table:
             one.method,
             one.keep,
             one.answer,
-            one.image_tokens,
-            one.prompt_tokens,
+            f"{one.image_tokens:.0f}",
+            f"{one.prompt_tokens:.0f}",
             round(one.first_token_seconds * 1000, 1),
             round(one.kv_bytes / 2**20, 2),
         ]

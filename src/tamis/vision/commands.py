@@ -91,8 +91,9 @@ def ask(
     *,
     model: str,
     keep: str = "10%",
-    method: str = "fastervlm",
+    method: str = "fastervlm,vtc-cls,tamis,random",
     max_new_tokens: Count = 64,
+    seed: int = 0,
     device: str = "cpu",
     json: Json = False,
 ) -> None:
@@ -103,8 +104,9 @@ def ask(
         question: What to ask.
         model: A directory or a Hub id of a LLaVA, LLaVA-NeXT or Video-LLaVA model.
         keep: Budgets, separated by commas.
-        method: Methods, separated by commas.
+        method: Methods, separated by commas, fastv and sparsevlm among them.
         max_new_tokens: Length of an answer.
+        seed: Of random selection.
         device: Where to compute, as torch names devices.
         json: Print the answers as JSON.
     """
@@ -114,11 +116,11 @@ def ask(
     from tamis.vision.ask import ask as ask_model
     from tamis.vision.ask import table
     from tamis.vision.loading import load
-    from tamis.vision.methods import selectors_at
+    from tamis.vision.methods import pruners_at
 
-    selectors = selectors_at(method, keep)
+    pruners = pruners_at(method, keep, seed)
     picture = read_image(path)
-    answers = ask_model(load(model, device), picture, question, selectors, max_new_tokens=max_new_tokens)
+    answers = ask_model(load(model, device), picture, question, pruners, max_new_tokens=max_new_tokens)
     if json:
         print(json_format.dumps([asdict(answer) for answer in answers]))
     else:

@@ -8,11 +8,14 @@ from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError, nearest
 from tamis.vision.baselines.cdpruner import CDPruner
 from tamis.vision.baselines.divprune import DivPrune
+from tamis.vision.baselines.fastv import FastV
 from tamis.vision.baselines.prumerge import PruMergePlus
 from tamis.vision.baselines.simple import All, Random, TextOnly, Uniform
+from tamis.vision.baselines.sparsevlm import SparseVLM
 from tamis.vision.baselines.visionzip import VisionZip
 from tamis.vision.baselines.vispruner import VisPruner
 from tamis.vision.fastervlm import FasterVLM
+from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.selector import Selector
 from tamis.vision.tamis import Tamis
 from tamis.vision.view import Reads
@@ -35,7 +38,10 @@ SELECTORS: dict[str, type[Selector]] = {
         CDPruner,
     )
 }
-"""Every token selector. FastV and SparseVLM work inside the language model, where a picture alone is not enough."""
+"""Every token selector."""
+
+IN_LLM: dict[str, type[InLLMPruner]] = {kind.name: kind for kind in (FastV, SparseVLM)}
+"""Every pruner inside the language model: a picture alone is not enough for them, it takes a question."""
 
 
 def selectors_named(names: str) -> dict[str, type[Selector]]:
@@ -75,6 +81,29 @@ def selectors_at(names: str, keep: str, seed: int = 0) -> list[Selector]:
             made += [Random(budget, seed=seed) for budget in budgets]
         else:
             made += [kind(budget) for budget in budgets]
+    return made
+
+
+def pruners_at(names: str, keep: str, seed: int = 0) -> list[Selector | InLLMPruner]:
+    """Make selectors as `selectors_at` does, and pruners inside the language model, in the order of their names.
+
+    Args:
+        names: Names separated by commas.
+        keep: Budgets separated by commas.
+        seed: Of random selection.
+
+    Raises:
+        BudgetError: If a budget cannot be read.
+        ConfigError: If a name is unknown.
+    """
+    made: list[Selector | InLLMPruner] = []
+    for name in (part.strip() for part in names.split(",")):
+        if name in IN_LLM:
+            made += [IN_LLM[name](budget) for budget in Budget.parse_list(keep)]
+        elif name in SELECTORS:
+            made += selectors_at(name, keep, seed)
+        else:
+            raise ConfigError(f"no method {name!r}; {nearest(name, [*SELECTORS, *IN_LLM])}")
     return made
 
 
