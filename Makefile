@@ -40,7 +40,7 @@ check: setup ## Check format, lint, types, imports, rendered tables and the docu
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 	@echo "all checks passed"
 
-bench: setup ## Run the benchmarks on an idle machine and append their result lines (half an hour)
+bench: setup ## Run the benchmarks on an idle machine and append their result lines; needs a clean tree
 	@for script in vision_cost vision_prefill; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
 
 docs: setup ## Build the documentation into site/

@@ -112,31 +112,6 @@ def load(model: str, device: str) -> Any:
     return lm
 
 
-def selectors(method: str, keep: str, seed: int) -> list[Selector]:
-    """List what is measured: everything, then for each budget chance and the methods.
-
-    Args:
-        method: Methods, separated by commas.
-        keep: Budgets, separated by commas.
-        seed: Of random selection.
-
-    Raises:
-        BudgetError: If a budget cannot be read.
-        ConfigError: If a method is unknown.
-    """
-    from tamis.vision.baselines.simple import All, Random, TextOnly
-    from tamis.vision.methods import selectors_named
-
-    chosen, budgets = selectors_named(method), Budget.parse_list(keep)
-    listed: list[Selector] = [All()]
-    if TextOnly.name in chosen:
-        listed.append(TextOnly())
-    for budget in budgets:
-        listed.append(Random(budget, seed=seed))
-        listed += [kind(budget) for kind in chosen.values() if kind not in (All, Random, TextOnly)]
-    return listed
-
-
 def measure(
     lm: Any, model: str, names: Sequence[str], chosen: Sequence[Selector], limit: int | None = None
 ) -> Iterator[Run]:
@@ -305,7 +280,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if options.write:
             lines.check("vision/accuracy")
-        chosen = selectors(options.method, options.keep, options.seed)
+        from tamis.vision.methods import selectors_at
+
+        chosen = selectors_at(f"all,random,{options.method}", options.keep, options.seed)
         lm = load(options.model, options.device)
         folder = Path(options.model).name
         runs = []

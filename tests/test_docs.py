@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tamis.cli import app
+from tamis.core.results import read_runs
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -100,12 +101,21 @@ def test_every_page_is_in_the_navigation_once() -> None:
 def test_the_worked_example_of_a_method_works() -> None:
     import torch
 
-    from tamis.vision.view import Reads
-
-    names: dict[str, Any] = {"__name__": "norm", "torch": torch, "Reads": Reads}
+    names: dict[str, Any] = {"__name__": "norm", "torch": torch}
     for code in blocks(ROOT / "docs" / "adding-a-method.md", "python"):
         exec(code, names)
     names["test_norm_keeps_the_longest_vectors"]()
+
+
+def test_the_unit_of_every_metric_in_the_result_lines_is_said() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    table = text.partition("## Units")[2].partition("\n## ")[0]
+    said = {
+        name for row in table.splitlines() if row.startswith("|") for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    runs = [run for path in (ROOT / "results").glob("*.jsonl") for run in read_runs(path)]
+    assert runs
+    assert {name for run in runs for name in run.metrics} <= said
 
 
 def test_the_changelog_leads_with_the_version_of_the_package() -> None:

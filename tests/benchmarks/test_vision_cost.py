@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import vision_cost
 from tests.vision.test_cost import SMALL
 
+import vision_cost
 from tamis.core.results import read_runs
 
 

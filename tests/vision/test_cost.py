@@ -132,13 +132,13 @@ def test_fused_attention_on_the_cpu_is_counted(dtype: torch.dtype) -> None:
 
 
 def test_a_smaller_budget_costs_less_and_no_budget_beats_text_alone() -> None:
-    runs = count(SMALL, [16, 8, 4, 1])
-    assert [run.method for run in runs] == ["all", *["fastervlm"] * 4, "text-only"]
+    runs = count(SMALL, [16, 4, 1])
+    assert [run.method for run in runs] == ["all", *["fastervlm"] * 3, "text-only"]
     for metric in ("first_token_flops", "first_token_ratio", "decode_flops", "kv_bytes"):
         values = [run.metrics[metric] for run in runs]
         assert values == sorted(values, reverse=True), metric
     assert runs[0].metrics["first_token_ratio"] == 1.0
-    assert [run.config["keep"] for run in runs] == [1.0, 1.0, 0.5, 0.25, 1 / 16, 0.0]
+    assert [run.config["keep"] for run in runs] == [1.0, 1.0, 0.25, 1 / 16, 0.0]
 
 
 def test_the_shapes_have_the_prompts_of_their_models() -> None:

@@ -1,4 +1,4 @@
 """What the methods are compared with: chance, geometry, nothing, everything, and published peers.
 
-A peer "in the style of" a paper was written from the paper's description, for the same interface and budget.
+Each peer's docstring says what it follows, its authors' code or only the paper's description, and what is our choice.
 """
