@@ -31,10 +31,11 @@ test: setup ## Run the tests: offline, on the CPU, about a minute
 test-all: setup ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -q -m ''
 
-check: setup ## Check format, lint, types, imports, rendered tables and the documentation
+check: setup ## Check format, lint, types, docstrings, imports, rendered tables and the documentation
 	@$(BIN)/ruff format --quiet --check . || { echo "run: $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest -q tests/test_docstrings.py > .venv/docstrings.log || { cat .venv/docstrings.log; exit 1; }
 	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/cog --check --diff --check-fail-msg="run: make results" $(PAGES) > .venv/cog.log || { cat .venv/cog.log; exit 1; }
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
