@@ -1,0 +1,44 @@
+"""The closed vocabulary of composed scenes: every word and mark of their questions, answers and captions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tamis.vision import questions, sprites
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
+"""Tokens 0 … 4."""
+
+
+def vocabulary() -> list[str]:
+    """List all tokens: the special ones, then the words and marks of both kinds of scenes in alphabetical order.
+
+    >>> vocabulary()[:6]
+    ['<pad>', '<s>', '</s>', '<unk>', '<image>', '?']
+    """
+    return [*SPECIAL, *sorted(questions.spoken() | sprites.spoken())]
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Make a tokenizer of that vocabulary: a token is what stands between spaces, and nothing is added to a text.
+
+    A string of digits or a name that is not in it becomes `<unk>`.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary())}, unk_token="<unk>"))
+    words.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=words,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )
