@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,9 @@ def sample(model: Any, images: int, seed: int, frames: int = 3) -> Sample:
         pixels["pixel_values_videos"] = torch.randn(images, frames, 3, 32, 32, generator=generator)
         lengths = [frames * (PATCHES + 1)] * images
     elif images:
-        pixels["pixel_values"] = torch.randn(images, 3, 32, 32, generator=generator)
+        known = inspect.signature(model.forward).parameters
+        name = "pixel_values" if "pixel_values" in known else "pixel_values_images"  # Video-LLaVA before 5.23
+        pixels[name] = torch.randn(images, 3, 32, 32, generator=generator)
         lengths = [PATCHES] * images
     else:
         lengths = []
@@ -132,7 +135,7 @@ def collate(samples: list[Sample], side: str = "left") -> dict[str, Tensor]:
         ids[row, where] = torch.tensor(one.ids)
         mask[row, where] = 1
     batch = {"input_ids": ids, "attention_mask": mask}
-    for key in ("pixel_values", "pixel_values_videos", "image_sizes"):
+    for key in ("pixel_values", "pixel_values_images", "pixel_values_videos", "image_sizes"):
         parts = [one.pixels[key] for one in samples if key in one.pixels]
         if parts:
             batch[key] = torch.cat(parts)

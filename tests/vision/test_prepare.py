@@ -331,3 +331,14 @@ def test_rows_that_do_not_fit_the_prompt_are_refused(models: Any, change: dict[s
     model = models("llava")
     with pytest.raises(InputError, match=message):
         FasterVLM(4).prepare(model, **{**collate([sample(model, 1, 2)]), **change})
+
+
+def test_the_older_name_of_pictures_is_understood(models: Any) -> None:
+    model = models("video_llava")
+    batch = collate([sample(model, 1, 2)])
+    name = next(key for key in batch if key.startswith("pixel_values"))
+    older = {("pixel_values_images" if key == name else key): value for key, value in batch.items()}
+    with torch.no_grad():
+        assert torch.equal(
+            model(**FasterVLM(4).prepare(model, **older)).logits, model(**FasterVLM(4).prepare(model, **batch)).logits
+        )

@@ -17,7 +17,7 @@ from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.prepare import family_of
 from tamis.vision.selector import Selector
 
-_PIXELS = ("pixel_values", "pixel_values_videos")
+_PIXELS = ("pixel_values", "pixel_values_images", "pixel_values_videos")
 _WRAPPED = ("generate", "forward")
 _ACTIVE: WeakKeyDictionary[nn.Module, list[Selector]] = WeakKeyDictionary()
 """Model → the selectors of the blocks that are open on it, the one that prunes last."""

@@ -92,6 +92,8 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
         InputError: If the prompt's placeholders and the images do not match.
     """
     kind, model = family_of(model)
+    if "pixel_values_images" in inputs:  # Video-LLaVA's name for them before transformers 5.23, and its processor's
+        inputs = {("pixel_values" if name == "pixel_values_images" else name): of for name, of in inputs.items()}
     if inputs.get("mm_encoder_outputs") is not None:
         raise InputError("the batch has mm_encoder_outputs already; give the processor's batch, with its pixel_values")
     inner: Any = model.model if hasattr(model, "model") else model
