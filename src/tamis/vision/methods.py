@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError, nearest
@@ -44,22 +45,6 @@ IN_LLM: dict[str, type[InLLMPruner]] = {kind.name: kind for kind in (FastV, Spar
 """Every pruner inside the language model: a picture alone is not enough for them, it takes a question."""
 
 
-def selectors_named(names: str) -> dict[str, type[Selector]]:
-    """Look up selectors by a list such as "fastervlm,vtc-cls".
-
-    Args:
-        names: Names separated by commas.
-
-    Raises:
-        ConfigError: If a name is unknown.
-    """
-    wanted = [name.strip() for name in names.split(",")]
-    for name in wanted:
-        if name not in SELECTORS:
-            raise ConfigError(f"no method {name!r}; {nearest(name, SELECTORS)}")
-    return {name: SELECTORS[name] for name in wanted}
-
-
 def selectors_at(names: str, keep: str, seed: int = 0) -> list[Selector]:
     """Make a selector of each method at each budget; `all` and `text-only`, whose budget is fixed, come once.
 
@@ -72,38 +57,25 @@ def selectors_at(names: str, keep: str, seed: int = 0) -> list[Selector]:
         BudgetError: If a budget cannot be read.
         ConfigError: If a name is unknown.
     """
-    budgets = dict.fromkeys(Budget.parse_list(keep))
-    made: list[Selector] = []
-    for kind in selectors_named(names).values():
-        if kind in (All, TextOnly):
-            made.append(kind())
-        elif kind is Random:
-            made += [Random(budget, seed=seed) for budget in budgets]
-        else:
-            made += [kind(budget) for budget in budgets]
-    return made
+    return _made(SELECTORS, names, keep, seed)
 
 
 def pruners_at(names: str, keep: str, seed: int = 0) -> list[Selector | InLLMPruner]:
-    """Make selectors as `selectors_at` does, and pruners inside the language model, in the order of their names.
+    """Make selectors as `selectors_at` does, and pruners inside the language model too; see there."""
+    return _made({**SELECTORS, **IN_LLM}, names, keep, seed)
 
-    Args:
-        names: Names separated by commas.
-        keep: Budgets separated by commas.
-        seed: Of random selection.
 
-    Raises:
-        BudgetError: If a budget cannot be read.
-        ConfigError: If a name is unknown.
-    """
-    made: list[Selector | InLLMPruner] = []
-    for name in (part.strip() for part in names.split(",")):
-        if name in IN_LLM:
-            made += [IN_LLM[name](budget) for budget in Budget.parse_list(keep)]
-        elif name in SELECTORS:
-            made += selectors_at(name, keep, seed)
+def _made(kinds: Mapping[str, type[Any]], names: str, keep: str, seed: int) -> list[Any]:
+    budgets = dict.fromkeys(Budget.parse_list(keep))
+    made: list[Any] = []
+    for name in dict.fromkeys(part.strip() for part in names.split(",")):
+        if name not in kinds:
+            raise ConfigError(f"no method {name!r}; {nearest(name, kinds)}")
+        kind = kinds[name]
+        if kind in (All, TextOnly):
+            made.append(kind())
         else:
-            raise ConfigError(f"no method {name!r}; {nearest(name, [*SELECTORS, *IN_LLM])}")
+            made += [Random(budget, seed=seed) if kind is Random else kind(budget) for budget in budgets]
     return made
 
 

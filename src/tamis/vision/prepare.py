@@ -111,10 +111,7 @@ def prepare(selector: Selector, model: nn.Module, inputs: Mapping[str, Any]) -> 
     }
     if outputs:
         data["mm_encoder_outputs"] = outputs
-    return Prepared(
-        data,
-        kept=[unit for part in encoded for unit in part.kept],
-    )
+    return Prepared(data, kept=[unit for part in encoded for unit in part.kept])
 
 
 def family_of(model: nn.Module) -> tuple[str, nn.Module]:

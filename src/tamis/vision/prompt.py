@@ -110,13 +110,13 @@ class Prompt:
                 f"the prompt has no {modality} placeholder, but {len(lengths)} {modality}(s) came; write the "
                 f"processor's {modality} token, often <{modality}>, where the {modality} belongs"
             )
-        owners, sample, left = [], 0, counts[0]
+        owners, sample, unfilled = [], 0, list(counts)
         for length in lengths:
-            while left == 0 and sample + 1 < len(counts):
-                sample, left = sample + 1, counts[sample + 1]
+            while unfilled[sample] == 0 and sample + 1 < len(counts):
+                sample += 1
             owners.append(sample)
-            left -= length
-        if left != 0 or any(counts[sample + 1 :]) or _overfull(counts, owners, lengths):
+            unfilled[sample] -= length
+        if any(unfilled):
             raise InputError(
                 f"the samples have {counts} {modality} placeholders, but the {len(lengths)} {modality}(s) fill "
                 f"{list(lengths)} of them; was the text cut, or does it contain the {modality} token by itself?"
@@ -182,10 +182,3 @@ class Prompt:
             where = slice(0, len(source)) if right else slice(width - len(source), width)
             short[sample, where] = row[sample][source]
         return short
-
-
-def _overfull(counts: Sequence[int], owners: Sequence[int], lengths: Sequence[int]) -> bool:
-    filled = [0] * len(counts)
-    for owner, length in zip(owners, lengths, strict=True):
-        filled[owner] += length
-    return filled != list(counts)

@@ -35,7 +35,7 @@ class _Anatomy:
     attention: str
     heads: int
     patch: int
-    some: Callable[[nn.Module, _Start, Tensor], Tensor] | None = None
+    some: Callable[[_Start, Tensor], Tensor] | None = None
     """Runs one block for some of its tokens, where that is known for this kind of tower."""
 
 
@@ -48,7 +48,7 @@ def _anatomy(tower: nn.Module) -> _Anatomy:
     config: Any = getattr(tower, "config", None)
     kind = getattr(config, "model_type", type(tower).__name__)
     parts: Any = getattr(tower, "vision_model", tower)
-    if kind == "clip_vision_model" or kind == "clip":
+    if kind in ("clip_vision_model", "clip"):
         vision = getattr(config, "vision_config", config)
         return _Anatomy(
             embed=lambda pixels: parts.pre_layrnorm(parts.embeddings(pixels)),
@@ -242,7 +242,8 @@ class _Start:
     """A block with its input, run only as far as somebody asks."""
 
     def __init__(self, anatomy: _Anatomy, block: nn.Module, state: Tensor) -> None:
-        self.block, self.state = block, state
+        self.block: Any = block
+        self.state = state
         self.attention = getattr(block, anatomy.attention)
         self._norm = getattr(block, anatomy.norm)
 
@@ -285,25 +286,24 @@ def _features(anatomy: _Anatomy, start: _Start, others: Sequence[Tensor | None])
         return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
 
     def make_some(mask: Tensor) -> Tensor:
-        last = start.output[mask] if anatomy.some is None else anatomy.some(start.block, start, mask)
+        last = start.output[mask] if anatomy.some is None else anatomy.some(start, mask)
         states = [last if state is None else state[mask] for state in others]
         return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
 
     return Features(make, make_some)
 
 
-def _clip_block_for_some(block: Any, start: _Start, mask: Tensor) -> Tensor:
+def _clip_block_for_some(start: _Start, mask: Tensor) -> Tensor:
     """Run a CLIP block for the tokens in a mask: they attend to all tokens, the others are not computed.
 
     Args:
-        block: A `CLIPEncoderLayer`.
-        start: The same, with its input.
+        start: A `CLIPEncoderLayer` with its input.
         mask: True for the tokens to compute, (units, tokens).
 
     Returns:
         The block's output for them, unit by unit, (true, width).
     """
-    attention = start.attention
+    block, attention = start.block, start.attention
     counts = mask.sum(-1)
     order = mask.long().argsort(dim=-1, descending=True, stable=True)[:, : int(counts.max())]
 
