@@ -35,6 +35,12 @@ def test_a_panel_has_a_line_per_method_and_a_column_per_budget() -> None:
     assert panel.size == (5 * (224 + 12) - 12, 3 * (224 + 38 + 12) - 12)
 
 
+def test_many_budgets_go_on_in_the_next_line() -> None:
+    masks = {("a", str(budget)): np.ones(4, dtype=bool) for budget in range(20)}
+    panel = draw(np.zeros((8, 8, 3), dtype=np.uint8), (2, 2), [torch.ones(4), torch.ones(4)], masks)
+    assert panel.size == (8 * (224 + 12) - 12, 4 * (224 + 38 + 12) - 12)
+
+
 def test_methods_stand_side_by_side_where_budgets_are_few() -> None:
     masks = {(method, "1"): np.ones(4, dtype=bool) for method in "abcde"}
     panel = draw(np.zeros((8, 8, 3), dtype=np.uint8), (2, 2), [torch.ones(4), torch.ones(4)], masks)

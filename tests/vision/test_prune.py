@@ -126,6 +126,7 @@ def test_a_video_gives_its_frames(model: str, tmp_path: Path) -> None:
         (["--keep", "nan"], 2, "budget is 'nan'"),
         (["--keep", "17"], 2, "there are only 16"),
         (["--method", "magic"], 2, "no method 'magic'"),
+        (["--keep", ",".join(f"{i / 100:.2f}" for i in range(1, 99))], 2, "at most 200"),
         (["--batch", "0"], 2, "batch"),
         (["--device", "toaster"], 2, "device"),
         (["--frames", "x"], 2, "frames"),

@@ -14,6 +14,8 @@ _CELL = 224
 """Side of a picture in a panel, in pixels."""
 _WIDTH = 4
 """Pictures in a line where methods stand side by side, because there are one or two budgets."""
+_WIDEST = 8
+"""Pictures in a line at most."""
 _INK = (117, 122, 130)
 """Grey that is read on white and on a dark page."""
 
@@ -42,7 +44,7 @@ def draw(
     ]
     cells = [(f"{method} {keep}", _dim(photo, mask.reshape(grid))) for (method, keep), mask in masks.items()]
     budgets = max(sum(1 for _ in keys) for _, keys in groupby(masks, key=lambda key: key[0]))
-    width = budgets if budgets > 2 else _WIDTH
+    width = min(budgets, _WIDEST) if budgets > 2 else _WIDTH
     lines += [cells[start : start + width] for start in range(0, len(cells), width)]
     gap, label = 12, 38
     columns = max(map(len, lines))

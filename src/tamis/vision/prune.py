@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from tamis.core.budget import Budget
-from tamis.core.errors import FileError, TamisError
+from tamis.core.errors import ConfigError, FileError, TamisError
 from tamis.core.readers import IMAGE_SUFFIXES, list_images, read_image, read_video_frames
 from tamis.core.report import Picture
 from tamis.vision.baselines.simple import Random
@@ -32,6 +32,8 @@ from tamis.vision.vtccls import score as ensemble_score
 
 SHOWN = 24
 """How many pictures are drawn; the indices of all of them are told."""
+MOST = 200
+"""How many selections are drawn of one picture at most."""
 ROUNDS = 3
 """How often the tower is timed."""
 
@@ -146,12 +148,14 @@ def prune(
 
     Raises:
         BudgetError: If a budget does not fit the number of tokens.
-        ConfigError: If a selector does not fit the tower.
+        ConfigError: If a selector does not fit the tower, or there are too many to draw.
         FileError: If no picture could be read.
     """
     chosen = {(one.name, str(Budget.parse(one.keep))): one for one in selectors}
     for keep in {keep: None for _, keep in chosen if keep not in ("0", "100%")}:
         chosen.setdefault(("random", keep), Random(keep, seed=seed))
+    if len(chosen) > MOST:
+        raise ConfigError(f"{len(chosen)} methods and budgets with random selection; at most {MOST} fit one picture")
     depth, run = extent(loaded.tower, loaded.layers)
     reads = reads_of([*chosen.values(), VTCCLS(1.0)], depth, run)  # VTC-CLS's rows are drawn in any case
     memory = "tower features" if loaded.model is None else "key–value cache"
