@@ -63,7 +63,6 @@ def report_on(result: Result, command: str) -> Report:
         "cover (random)": f"{_two(least.cover)} ({_two(chance.cover if chance else None)})",
         f"memory, {result.memory}": f"{_size(least.tokens * result.bytes_per_token)} of "
         f"{_size(total * result.bytes_per_token)}",
-        "tower time, ours ÷ stock": f"{result.seconds['ours'] / result.seconds['stock']:.2f}",
     }
     report.add(Facts(facts), *_warnings(result), *result.panels)
     if len(result.pictures) > len(result.panels):
