@@ -1,0 +1,334 @@
+"""Every network under one recipe, on generated signals: what recognises modulation best, and what made it so.
+
+    python benchmarks/radio_grid.py --stages rates,test --workers 2
+    python benchmarks/radio_grid.py --stages headline
+
+A grid of cells, each one training. A finished cell has its line in results/radio.jsonl and is never run again, so that
+the grid can be stopped at any time and goes on where it was; the models lie in runs/radio/. Stages:
+
+    rates      three learning rates for each network, judged on validation frames (the test frames are not looked at)
+    test       three seeds at the best of them, judged on test frames
+    skd-search weight and temperature of SKD for KD-CNN, judged on validation frames
+    skd        both students with SKD, with plain distillation and with feature distillation, three seeds
+    ablation   ClST-T without its hierarchy, its convolutional projection, its channel branch; three seeds
+    few        a tenth and three tenths of the training frames: ClST-T and the two best baselines, three seeds
+    presets    the other presets of the generator, one seed
+    sizes      ClST-S and ClST-B, one seed
+    headline   the lines on which claims rest: means over the seeds of what the stages before have measured
+
+Data: preset rml2016, 11 classes × 20 signal-to-noise ratios × 200 frames, of which 120, 40 and 40 are for training,
+validation and test. Recipe: TrainConfig with the epochs below; the learning rate is the network's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Literal
+
+from lines import fail, parser
+
+from tamis.core.errors import ConfigError, TamisError, one_line
+from tamis.core.results import Run, read_runs
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "radio.jsonl"
+MODELS = ROOT / "runs" / "radio"
+EPOCHS = 20
+PER_CELL = 200
+RATES = (1e-3, 2.5e-3, 6e-3)
+SEEDS = (0, 1, 2)
+HALF = ("vt-cnn2", "mcldnn", "lstm2", "iqformer")
+"""Networks that train faster in bfloat16 on a CPU that has it."""
+BASELINES = ("kd-cnn", "pet-cgdnn", "resnet-1d", "mcldnn", "kd-mobilenet", "lstm2", "vt-cnn2", "iqformer")
+HEADLINE = ("clst-t", *BASELINES)
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "flat": {"dims": (104,), "depths": (4,), "heads": (4,), "kernels": (15,), "strides": (8,)},
+    "linear-projection": {"projection": "linear", "kv_stride": 1},
+    "spatial-only": {"channel": "none"},
+}
+STUDENTS = ("kd-cnn", "kd-mobilenet")
+DISTILLATIONS: dict[str, dict[str, Any]] = {
+    "kd": {"views": 1},
+    "skd": {},
+    "feature-kd": {"views": 1, "weight": 0.0, "feature_weight": 1.0},
+}
+TEACHER = "clst-t"
+STAGES = ("rates", "test", "skd-search", "skd", "ablation", "few", "presets", "sizes")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training, and what is to be judged after it."""
+
+    stage: str
+    method: str
+    rate: float
+    seed: int
+    preset: str = "rml2016"
+    fraction: float = 1.0
+    variant: str = ""
+    weight: float = 0.0
+    temperature: float = 0.0
+    teacher: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others, on its line and as its folder."""
+        parts = [self.method, self.variant, f"lr{self.rate:g}", f"seed{self.seed}"]
+        parts += [f"{self.fraction:.0%}"] if self.fraction < 1 else []
+        parts += [f"w{self.weight:g}-t{self.temperature:g}"] if self.weight else []
+        return f"{self.preset}/" + "-".join(part for part in parts if part)
+
+    @property
+    def line_method(self) -> str:
+        """What result lines call the method."""
+        if self.variant in DISTILLATIONS:
+            return f"{self.method}+{self.variant}"
+        return f"{self.method} {self.variant}".strip()
+
+    @property
+    def tested(self) -> bool:
+        """Whether the test frames are looked at."""
+        return self.stage not in ("rates", "skd-search")
+
+
+class Table:
+    """What is known so far: the lines of the results file, by split and cell."""
+
+    def __init__(self) -> None:
+        runs = read_runs(RESULTS) if RESULTS.exists() else []
+        self.runs = {(run.split, run.config["cell"]): run for run in runs if "cell" in run.config}
+
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell is finished."""
+        return ("test" if cell.tested else "val", cell.name) in self.runs
+
+    def accuracy(self, cell: Cell, split: str) -> float | None:
+        """What a cell reached."""
+        run = self.runs.get((split, cell.name))
+        return None if run is None else float(run.metrics["accuracy"])
+
+    def add(self, run: Run) -> None:
+        """Keep a line, in the file too."""
+        run.append(RESULTS)
+        self.runs[run.split, run.config["cell"]] = run
+
+    def rate(self, method: str, seed: int = 0) -> float | None:
+        """The learning rate that was best on validation; None while one of them is missing."""
+        reached = {rate: self.accuracy(Cell("rates", method, rate, seed), "val") for rate in RATES}
+        if None in reached.values():
+            return None
+        return max(RATES, key=lambda rate: reached[rate] or 0.0)
+
+    def teacher(self) -> str | None:
+        """The cell of the teacher that is best on validation, of all seeds; None while one is missing."""
+        rate = self.rate(TEACHER)
+        if rate is None:
+            return None
+        cells = [Cell("test", TEACHER, rate, seed) for seed in SEEDS]
+        reached = {cell.name: self.accuracy(cell, "val") for cell in cells}
+        return None if None in reached.values() else max(reached, key=lambda name: reached[name] or 0.0)
+
+    def searched(self) -> Cell | None:
+        """The cell of the search for SKD's weight and temperature that is best on validation."""
+        cells = list(_search(self))
+        reached = [self.accuracy(cell, "val") for cell in cells]
+        if not cells or None in reached:
+            return None
+        return cells[max(range(len(cells)), key=lambda i: reached[i] or 0.0)]
+
+
+def _search(table: Table) -> Iterator[Cell]:
+    rate, teacher = table.rate("kd-cnn"), table.teacher()
+    if rate is not None and teacher is not None:
+        for weight in (0.5, 0.7, 0.9):
+            for temperature in (2.0, 4.0, 8.0):
+                yield Cell(
+                    "skd-search", "kd-cnn", rate, 0, variant="skd", weight=weight, temperature=temperature, teacher=teacher
+                )
+
+
+def cells(stages: Iterable[str], table: Table) -> Iterator[Cell]:
+    """List the cells whose conditions are met, in the order in which they should run.
+
+    Args:
+        stages: Which stages.
+        table: What is known so far.
+    """
+    for stage in stages:
+        if stage == "rates":
+            yield from (Cell(stage, method, rate, 0) for method in HEADLINE for rate in RATES)
+        elif stage == "skd-search":
+            yield from _search(table)
+        elif stage == "skd":
+            best = table.searched()
+            for student in STUDENTS if best else ():
+                if rate := table.rate(student):
+                    assert best is not None
+                    for seed in SEEDS:
+                        for variant in DISTILLATIONS:
+                            yield replace(best, stage=stage, method=student, rate=rate, seed=seed, variant=variant)
+        else:
+            yield from _with_rate(stage, table)
+
+
+def _with_rate(stage: str, table: Table) -> Iterator[Cell]:
+    """Cells that need nothing but the best learning rate of their network."""
+    clst = table.rate("clst-t")
+    if stage == "test":
+        for method in HEADLINE:
+            if rate := table.rate(method):
+                yield from (Cell(stage, method, rate, seed) for seed in SEEDS)
+    elif stage == "ablation" and clst:
+        yield from (Cell(stage, "clst-t", clst, seed, variant=variant) for variant in ABLATIONS for seed in SEEDS)
+    elif stage == "few":
+        rates = {method: rate for method in HEADLINE if (rate := table.rate(method))}
+        if len(rates) == len(HEADLINE):
+            reached = {m: table.accuracy(Cell("rates", m, rates[m], 0), "val") or 0.0 for m in BASELINES}
+            best = sorted(BASELINES, key=lambda method: -reached[method])[:2]
+            for fraction in (0.1, 0.3):
+                for method in ("clst-t", *best):
+                    yield from (Cell(stage, method, rates[method], seed, fraction=fraction) for seed in SEEDS)
+    elif stage == "presets":
+        for preset in ("default", "clean", "rml22"):
+            for method in HEADLINE:
+                if rate := table.rate(method):
+                    yield Cell(stage, method, rate, 0, preset=preset)
+    elif stage == "sizes" and clst:
+        yield from (Cell(stage, method, clst, 0) for method in ("clst-s", "clst-b"))
+
+
+@functools.lru_cache(maxsize=2)
+def data(preset: str) -> Any:
+    """Generate a preset's frames and split them."""
+    from tamis.radio.data import split
+    from tamis.radio.signals import generate
+
+    return split(generate(preset, per_cell=PER_CELL, seed=0), seed=0)
+
+
+def run(cell: Cell) -> list[Run]:
+    """Train a cell, unless its model is there, and judge it."""
+    from tamis.radio.config import SKDConfig, TrainConfig
+    from tamis.radio.cost import macs, parameters
+    from tamis.radio.data import few
+    from tamis.radio.evaluate import evaluate
+    from tamis.radio.methods import build, load_network
+    from tamis.radio.skd import distill
+    from tamis.radio.training import train
+
+    frames = data(cell.preset)
+    if cell.fraction < 1:
+        frames = frames._replace(train=few(frames.train, cell.fraction, seed=cell.seed))
+    epochs = round(EPOCHS / cell.fraction**0.5)
+    precision: Literal["float32", "bfloat16"] = "bfloat16" if cell.method in HALF else "float32"
+    recipe = TrainConfig(epochs=epochs, learning_rate=cell.rate, seed=cell.seed, precision=precision)
+    changes = {"classes": frames.train.classes, "samples_per_symbol": frames.train.samples_per_symbol}
+    network = build(cell.method, seed=cell.seed, **changes, **ABLATIONS.get(cell.variant, {}))
+    folder = MODELS / cell.name
+    settings: dict[str, Any] = {"weight": cell.weight, "temperature": cell.temperature}
+    if cell.variant in DISTILLATIONS:
+        skd = SKDConfig(**{**settings, **DISTILLATIONS[cell.variant]})
+        teacher = load_network(MODELS / cell.teacher)
+        cache = MODELS / f"targets-{skd.views}.safetensors"
+        _, judged = distill(
+            teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache
+        )
+    else:
+        judged = train(network, frames, recipe, method=cell.line_method, out=folder)
+    told = {**judged.config, "cell": cell.name, "stage": cell.stage}
+    counts = {"parameters": parameters(network), "macs": macs(network)}
+    lines = [replace(judged, config=told, metrics={**judged.metrics, **counts})]
+    if cell.tested:
+        tested = evaluate(network, frames.test, method=cell.line_method, config=told, seeds=[cell.seed])
+        lines.append(replace(tested, metrics={**tested.metrics, **counts}, seconds=judged.seconds))
+    return lines
+
+
+def grid(stages: list[str], workers: int) -> None:
+    """Run all cells of the stages that are not finished."""
+    table = Table()
+    running: dict[Future[list[Run]], Cell] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        while True:
+            busy = {cell.name for cell in running.values()}
+            waiting = [cell for cell in cells(stages, table) if not table.has(cell) and cell.name not in busy]
+            for cell in waiting[: workers - len(running)]:
+                print(f"{cell.stage}: {cell.name}", file=sys.stderr)
+                running[pool.submit(run, cell)] = cell
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                cell = running.pop(future)
+                for line in future.result():
+                    if (line.split, cell.name) not in table.runs:
+                        table.add(line)
+                    print(f"{line.split:5} {cell.name}: {line.metrics['accuracy']:.4f}", flush=True)
+
+
+def headlines() -> None:
+    """Write the means over seeds of all that was tested with every seed."""
+    runs = [run for run in read_runs(RESULTS) if run.split == "test" and "cell" in run.config]
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        told = run.config
+        key = (run.method, run.dataset, told["frames"], told["learning_rate"])
+        groups.setdefault(key, []).append(run)
+    for (method, dataset, frames, rate), group in groups.items():
+        if sorted(seed for run in group for seed in run.seeds) != list(SEEDS):
+            continue
+        name = f"{method}" if frames == max(run.config["frames"] for run in runs) else f"{method} ({frames} frames)"
+        values = [run.metrics["accuracy"] for run in group]
+        half = 4.303 * stdev(values) / len(values) ** 0.5  # Student's t, two degrees of freedom
+        metrics = {key: mean(run.metrics[key] for run in group) for key in group[0].metrics}
+        metrics.update({key: group[0].metrics[key] for key in ("parameters", "macs")})
+        metrics["accuracy_sd"] = stdev(values)
+        curves = {
+            "accuracy": {snr: mean(run.curves["accuracy"][snr] for run in group) for snr in group[0].curves["accuracy"]},
+            "accuracy_by_seed": {str(run.seeds[0]): run.metrics["accuracy"] for run in group},
+        }
+        Run.measured(
+            "radio/accuracy",
+            name,
+            dataset=dataset,
+            split="test",
+            n=group[0].n or 0,
+            metrics=metrics,
+            intervals={"accuracy": [mean(values) - half, mean(values) + half]},
+            curves=curves,
+            config={"headline": True, "preset": "rml2016", "frames": frames, "learning_rate": rate, "epochs": EPOCHS},
+            seeds=list(SEEDS),
+            seconds=sum(run.seconds or 0 for run in group),
+        ).append(RESULTS)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run stages of the grid."""
+    made = parser(__doc__)
+    made.add_argument("--stages", default="rates,test", help=f"of {', '.join((*STAGES, 'headline'))}, by commas")
+    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
+    told = made.parse_args(arguments)
+    stages = told.stages.split(",")
+    try:
+        for stage in stages:
+            if stage not in (*STAGES, "headline"):
+                raise ConfigError(f"--stages: {stage!r}; expected {', '.join((*STAGES, 'headline'))}")
+        if stages == ["headline"]:
+            headlines()
+        else:
+            grid(stages, told.workers)
+    except TamisError as error:
+        return fail("radio_grid", one_line(error), error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

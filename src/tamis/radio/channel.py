@@ -1,0 +1,88 @@
+"""What happens to a signal between transmitter and receiver, vectorised over frames."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.fft
+
+if TYPE_CHECKING:
+    from jaxtyping import Complex64, Float64
+    from numpy.typing import NDArray
+
+REACH = 16
+"""How many samples to either side a fractional delay looks, beyond the delay itself."""
+_SINUSOIDS = 8
+_STEP = 0.1  # radians between the points at which a fading gain is computed; straight lines between are good to -58 dB
+
+
+def doppler_gain(
+    rng: np.random.Generator, samples: int, doppler: Float64[np.ndarray, " frames"], rician_k: float
+) -> Complex64[np.ndarray, "frames samples"]:
+    """Draw the gain of one path over time: scattered waves from all around, and a line of sight; mean power 1.
+
+    Args:
+        rng: Where the randomness comes from.
+        samples: How long.
+        doppler: Greatest Doppler frequency of each frame, in cycles a sample.
+        rician_k: Power of the line of sight over the scattered power; 0 is Rayleigh fading.
+
+    Source:
+        Sum of eight sinusoids of random direction and phase, after Jakes; as in GNU Radio's `dynamic_channel_model`.
+    """
+    frames = len(doppler)
+    greatest = 2 * np.pi * float(doppler.max(initial=0.0)) * (samples - 1)
+    points = min(samples, 2 + int(greatest / _STEP)) if greatest > 1e-3 else 1
+    at = np.linspace(0, samples - 1, points)
+    shape = (frames, _SINUSOIDS)
+    direction, phase = rng.uniform(0, 2 * np.pi, shape), rng.uniform(0, 2 * np.pi, shape)
+    turn = 2 * np.pi * doppler[:, None] * np.cos(direction)
+    gain = np.zeros((frames, points), np.complex128)
+    for wave in range(_SINUSOIDS):
+        gain += np.exp(1j * (turn[:, wave, None] * at + phase[:, wave, None]))
+    gain *= np.sqrt(1 / (1 + rician_k) / _SINUSOIDS)
+    if rician_k:
+        direction, phase = rng.uniform(0, 2 * np.pi, (2, frames, 1))
+        sight = np.exp(1j * (2 * np.pi * doppler[:, None] * np.cos(direction) * at + phase))
+        gain += np.sqrt(rician_k / (1 + rician_k)) * sight
+    if points in (1, samples):
+        return np.broadcast_to(gain, (frames, samples)).astype(np.complex64)
+    left = np.minimum(np.arange(samples) * (points - 1) // (samples - 1), points - 2)
+    part = (np.arange(samples) - at[left]) / (at[1] - at[0])
+    drawn: NDArray[np.complex64] = (gain[:, left] * (1 - part) + gain[:, left + 1] * part).astype(np.complex64)
+    return drawn
+
+
+def multipath(
+    signal: Complex64[np.ndarray, "frames samples"],
+    delays: tuple[float, ...],
+    gains: list[Complex64[np.ndarray, "frames samples"]],
+) -> Complex64[np.ndarray, "frames samples"]:
+    """Add delayed copies of a signal, each under its own gain.
+
+    The copies wrap round, so REACH samples and the greatest delay at either end are wrong: cut them off afterwards.
+
+    Args:
+        signal: What was sent.
+        delays: Of each path, in samples.
+        gains: Of each path, over time.
+    """
+    spectrum = scipy.fft.fft(signal, axis=1)
+    out = np.zeros_like(signal)
+    for delay, gain in zip(delays, gains, strict=True):
+        copy = signal if delay == 0 else scipy.fft.ifft(spectrum * _delay_response(delay, signal.shape[1]), axis=1)
+        out += gain * copy
+    return out
+
+
+@functools.lru_cache(maxsize=64)
+def _delay_response(delay: float, samples: int) -> NDArray[np.complex64]:
+    """Frequency response of a fractional delay: a sinc under a Kaiser window, of finite length."""
+    whole = int(np.floor(delay))
+    places = np.arange(-REACH, REACH + 1)
+    window = np.i0(9 * np.sqrt(np.clip(1 - ((places - (delay - whole)) / (REACH + 1)) ** 2, 0, 1))) / np.i0(9.0)
+    taps = np.zeros(samples)
+    np.add.at(taps, (places + whole) % samples, np.sinc(places - (delay - whole)) * window)
+    return np.fft.fft(taps).astype(np.complex64)

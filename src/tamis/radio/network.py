@@ -1,0 +1,74 @@
+"""What all networks of this package share: frames in, logits out, saved as a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from tamis.core.checkpoint import Checkpoint
+from tamis.core.errors import ShapeError
+from tamis.radio.config import NetworkConfig, Normalisation
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+def normalise(iq: Float[Tensor, "batch 2 samples"], how: Normalisation) -> Float[Tensor, "batch 2 samples"]:
+    """Scale each frame; a frame of zeros stays one.
+
+    Args:
+        iq: I in row 0, Q in row 1.
+        how: To mean power 1 ("rms"), energy 1, greatest magnitude 1 ("max"), sum of magnitudes 1 ("l1"), or not.
+    """
+    if how == "none":
+        return iq
+    power = iq.square().sum(1, keepdim=True)
+    if how == "rms":
+        scale = power.mean(2, keepdim=True).sqrt()
+    elif how == "energy":
+        scale = power.sum(2, keepdim=True).sqrt()
+    elif how == "max":
+        scale = power.amax(2, keepdim=True).sqrt()
+    else:
+        scale = power.sqrt().sum(2, keepdim=True)
+    return iq / scale.clamp_min(torch.finfo(iq.dtype).tiny)
+
+
+class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modulation-recognition"]):
+    """A classifier of frames: scale the frame, embed it, read the logits off the embedding.
+
+    A network gives `embed` and `head`. Convolutions run over pictures of height one with the channels last in memory,
+    which is several times faster on a CPU than convolutions over sequences.
+    """
+
+    shipped = Path(__file__).parent / "weights"
+    config: NetworkConfig
+    head: nn.Module
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def embed(self, iq: Float[Tensor, "batch 2 samples"]) -> Float[Tensor, "batch features"]:
+        """Turn scaled frames into the vectors that the head reads."""
+        raise NotImplementedError
+
+    def forward(self, iq: Float[Tensor, "batch 2 samples"]) -> Float[Tensor, "batch classes"]:
+        """Classify frames of any scale.
+
+        Args:
+            iq: I in row 0, Q in row 1.
+
+        Raises:
+            ShapeError: If the frames do not have two rows and as many samples as the network was made for.
+        """
+        if iq.ndim != 3 or tuple(iq.shape[1:]) != (2, self.config.samples):
+            raise ShapeError(
+                f"iq has shape {tuple(iq.shape)}; expected (batch, 2, {self.config.samples}): I and Q are rows"
+            )
+        logits: Tensor = self.head(self.embed(normalise(iq, self.config.normalisation)))
+        return logits
