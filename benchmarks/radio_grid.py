@@ -1,6 +1,6 @@
 """Every network under one recipe, on generated signals: what recognises modulation best, and what made it so.
 
-    python benchmarks/radio_grid.py --stages rates,test --workers 2
+    python benchmarks/radio_grid.py --stages test,rates --workers 2
     python benchmarks/radio_grid.py --stages headline
 
 A grid of cells, each one training. A finished cell has its line in results/radio.jsonl and is never run again, so that
@@ -313,7 +313,7 @@ def headlines() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run stages of the grid."""
     made = parser(__doc__)
-    made.add_argument("--stages", default="rates,test", help=f"of {', '.join((*STAGES, 'headline'))}, by commas")
+    made.add_argument("--stages", default="test,rates", help=f"first what comes first, of {', '.join((*STAGES, 'headline'))}, by commas")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
     told = made.parse_args(arguments)
     stages = told.stages.split(",")
