@@ -34,7 +34,6 @@ from statistics import mean, stdev
 from typing import Any, Literal
 
 from lines import fail, parser
-
 from tamis.core.errors import ConfigError, TamisError, one_line
 from tamis.core.results import Run, read_runs
 
@@ -152,7 +151,14 @@ def _search(table: Table) -> Iterator[Cell]:
         for weight in (0.5, 0.7, 0.9):
             for temperature in (2.0, 4.0, 8.0):
                 yield Cell(
-                    "skd-search", "kd-cnn", rate, 0, variant="skd", weight=weight, temperature=temperature, teacher=teacher
+                    "skd-search",
+                    "kd-cnn",
+                    rate,
+                    0,
+                    variant="skd",
+                    weight=weight,
+                    temperature=temperature,
+                    teacher=teacher,
                 )
 
 
@@ -239,9 +245,7 @@ def run(cell: Cell) -> list[Run]:
         skd = SKDConfig(**{**settings, **DISTILLATIONS[cell.variant]})
         teacher = load_network(MODELS / cell.teacher)
         cache = MODELS / f"targets-{skd.views}.safetensors"
-        _, judged = distill(
-            teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache
-        )
+        _, judged = distill(teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache)
     else:
         judged = train(network, frames, recipe, method=cell.line_method, out=folder)
     told = {**judged.config, "cell": cell.name, "stage": cell.stage}
@@ -291,8 +295,9 @@ def headlines() -> None:
         metrics = {key: mean(run.metrics[key] for run in group) for key in group[0].metrics}
         metrics.update({key: group[0].metrics[key] for key in ("parameters", "macs")})
         metrics["accuracy_sd"] = stdev(values)
+        snrs = group[0].curves["accuracy"]
         curves = {
-            "accuracy": {snr: mean(run.curves["accuracy"][snr] for run in group) for snr in group[0].curves["accuracy"]},
+            "accuracy": {snr: mean(run.curves["accuracy"][snr] for run in group) for snr in snrs},
             "accuracy_by_seed": {str(run.seeds[0]): run.metrics["accuracy"] for run in group},
         }
         Run.measured(
@@ -313,7 +318,7 @@ def headlines() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run stages of the grid."""
     made = parser(__doc__)
-    made.add_argument("--stages", default="test,rates", help=f"first what comes first, of {', '.join((*STAGES, 'headline'))}, by commas")
+    made.add_argument("--stages", default="test,rates", help=f"by commas, of {', '.join((*STAGES, 'headline'))}")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
     told = made.parse_args(arguments)
     stages = told.stages.split(",")

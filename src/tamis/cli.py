@@ -35,7 +35,7 @@ from tamis.core.errors import ConfigError, FileError, MissingExtraError, TamisEr
 if TYPE_CHECKING:
     from tamis.core.models import WheelModel
 
-DOMAINS = ("vision",)
+DOMAINS = ("radio", "vision")
 _TRAPS = ("torchvision", "torchaudio")
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -51,6 +51,11 @@ app.command(
     "tamis.vision.commands:app",
     name="vision",
     help="Make vision-language models fast by keeping only the image tokens that matter.",
+)
+app.command(
+    "tamis.radio.commands:app",
+    name="radio",
+    help="Tell what modulation a radio signal carries, on devices as small as a microcontroller.",
 )
 models = App(
     name="models",
@@ -112,11 +117,18 @@ def demo(*, out: Path = Path("tamis-demo")) -> None:
     Args:
         out: Folder of the report.
     """
+    from tamis.core.report import Links, Report
+
+    pages = {}
     for domain in DOMAINS:
         start = time.perf_counter()
-        report = importlib.import_module(f"tamis.{domain}.demo").run(out)
-        print(report)
+        part = importlib.import_module(f"tamis.{domain}.demo")
+        print(part.run(out / domain))
+        pages[domain] = (f"{domain}/index.html", part.SAYS)
         print(f"tamis: {domain}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    front = Report("tamis demo", "Every domain on input that comes with the package.")
+    front.add(Links(pages))
+    print(front.write(out / "index.html"))
 
 
 @app.command(help_epilogue="Example: tamis results results/vision.jsonl")

@@ -52,8 +52,8 @@ Model = TypeVar("Model", bound="Checkpoint")
 class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template=_CARD_TEMPLATE):
     """Give an `nn.Module` whose `__init__` is `(self, config)` a strict `from_pretrained` and `save_pretrained`.
 
-    `config` is a frozen dataclass, which the module keeps as `self.config`; its `__post_init__` checks the values and
-    turns lists back into tuples. Class keywords such as `license`, `paper_url` and `tags` reach the model card.
+    `config` is a frozen dataclass, which the module keeps as `self.config`; its `__post_init__` checks the values.
+    Lists of `config.json` come back as tuples. Class keywords such as `license`, `paper_url` and `tags` reach the card.
     """
 
     shipped: ClassVar[Path | None] = None
@@ -142,7 +142,7 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
             if key not in known:
                 raise ConfigError(f"{path}: unknown key {key!r}; {nearest(key, known)}")
         try:
-            return config(**values)
+            return config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
         except TamisError as error:
             raise ConfigError(f"{path}: {error}") from error
         except (TypeError, ValueError) as error:

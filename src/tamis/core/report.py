@@ -1,7 +1,7 @@
 """What a person looks at: tables, plots, and reports that are one HTML file.
 
-A `Report` is a title and blocks: a paragraph (`str`), `Section`, `Facts`, `Table`, `Picture`, `Details`. Each block
-knows its HTML, its Markdown and its text for a terminal. The HTML file is complete in itself: no script, no font, no
+A `Report` is a title and blocks: a paragraph (`str`), `Section`, `Facts`, `Links`, `Table`, `Picture`, `Details`.
+Each block knows its HTML, its Markdown and its text for a terminal. The HTML file is complete in itself: no script, no font, no
 request, and its content security policy forbids all three.
 """
 
@@ -22,6 +22,7 @@ from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import tamis
 from tamis.core.errors import InputError
@@ -42,7 +43,7 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud8
 _DASH = "–"
 
 
-def plot_style() -> dict[str, Any]:
+def plot_style() -> Any:
     """Give the matplotlib settings that make all plots of tamis look alike.
 
     The background is transparent and the ink a middle grey, so that one picture serves light and dark pages; every
@@ -150,6 +151,36 @@ class Facts:
         for name, fact in self.facts.items():
             grid.add_row(Text(_clean(name)), Text(_clean(_text(fact)), style="bold"))
         console.print(grid)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Other pages, one a line, each with what is to be found there."""
+
+    pages: Mapping[str, tuple[str, str]]
+    """Title of each page, where it lies relative to this one, and one sentence."""
+
+    def html(self) -> str:
+        """Render as HTML."""
+        items = (
+            f'<li><a href="{html.escape(quote(where))}">{_html(title)}</a><br>{_html(said)}</li>'
+            for title, (where, said) in self.pages.items()
+        )
+        return f'<ul class="links">{"".join(items)}</ul>'
+
+    def markdown(self) -> str:
+        """Render as Markdown."""
+        lines = (
+            f"- [{_markdown(title)}]({quote(where)}): {_markdown(said)}" for title, (where, said) in self.pages.items()
+        )
+        return "\n".join(lines)
+
+    def print(self, console: Console) -> None:
+        """Print to a terminal."""
+        from rich.text import Text
+
+        for title, (where, _) in self.pages.items():
+            console.print(Text(_clean(f"{title}: {where}")))
 
 
 @dataclass(frozen=True)
@@ -328,7 +359,7 @@ class Details:
         return json.dumps(self.content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-Block = Section | Paragraph | Facts | Table | Picture | Details
+Block = Section | Paragraph | Facts | Links | Table | Picture | Details
 
 
 class Report:

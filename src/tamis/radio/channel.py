@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.fft
 
+from tamis.radio.modulation import parts
+
 if TYPE_CHECKING:
     from jaxtyping import Complex64, Float64
     from numpy.typing import NDArray
@@ -50,8 +52,10 @@ def doppler_gain(
     if points in (1, samples):
         return np.broadcast_to(gain, (frames, samples)).astype(np.complex64)
     left = np.minimum(np.arange(samples) * (points - 1) // (samples - 1), points - 2)
-    part = (np.arange(samples) - at[left]) / (at[1] - at[0])
-    drawn: NDArray[np.complex64] = (gain[:, left] * (1 - part) + gain[:, left + 1] * part).astype(np.complex64)
+    way = (np.arange(samples) - at[left]) / (at[1] - at[0])
+    drawn = np.empty((frames, samples), np.complex64)
+    for part in parts(frames, samples):
+        drawn[part] = gain[part][:, left] * (1 - way) + gain[part][:, left + 1] * way
     return drawn
 
 
@@ -69,11 +73,12 @@ def multipath(
         delays: Of each path, in samples.
         gains: Of each path, over time.
     """
-    spectrum = scipy.fft.fft(signal, axis=1)
     out = np.zeros_like(signal)
-    for delay, gain in zip(delays, gains, strict=True):
-        copy = signal if delay == 0 else scipy.fft.ifft(spectrum * _delay_response(delay, signal.shape[1]), axis=1)
-        out += gain * copy
+    for part in parts(*signal.shape):
+        spectrum = scipy.fft.fft(signal[part], axis=1)
+        for delay, gain in zip(delays, gains, strict=True):
+            response = _delay_response(delay, signal.shape[1])
+            out[part] += gain[part] * (scipy.fft.ifft(spectrum * response, axis=1) if delay else signal[part])
     return out
 
 

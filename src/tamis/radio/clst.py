@@ -13,7 +13,7 @@ paper: they are our choice, and each is a field of `ClSTConfig`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -61,10 +61,11 @@ class ClST(Network, paper_url="https://arxiv.org/abs/2312.17446"):
             if self.token is not None and stage == len(self.stages) - 1:
                 tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], dim=1)
                 extra = 1
-            for block in blocks:  # type: ignore[union-attr]
+            for block in cast(nn.ModuleList, blocks):
                 tokens = block(tokens, extra)
         tokens = self.norm(tokens)
-        return tokens[:, 0] if extra else tokens.mean(dim=1)
+        features: Tensor = tokens[:, 0] if extra else tokens.mean(dim=1)
+        return features
 
 
 class _Embedding(nn.Module):
@@ -159,7 +160,7 @@ class PSCA(nn.Module):
         return self._out(torch.cat([spatial, channel], dim=2))
 
     def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return torch.unflatten(tokens, 2, (self.heads, -1)).transpose(1, 2)
 
     def _out(self, tokens: Tensor) -> Tensor:
         out: Tensor = self.out(tokens)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -41,6 +43,8 @@ class NetworkConfig:
             raise ConfigError(f"classes are {self.classes}; expected at least two different names")
         if self.samples < 16:
             raise ConfigError(f"samples is {self.samples}; expected at least 16")
+        if not 0 < self.samples_per_symbol < math.inf:
+            raise ConfigError(f"samples_per_symbol is {self.samples_per_symbol}; expected a number above 0")
         check_choice("normalisation", self.normalisation, Normalisation)
 
 
@@ -80,8 +84,9 @@ class ClSTConfig(NetworkConfig):
     def __post_init__(self) -> None:
         """Refuse stages that do not fit together."""
         super().__post_init__()
+        _check_counts(self, "dims", "depths", "heads", "kernels", "strides", "kv_stride", "mlp_ratio")
         stages = {name: len(getattr(self, name)) for name in ("dims", "depths", "heads", "kernels", "strides")}
-        if len(set(stages.values())) > 1 or not self.dims:
+        if len(set(stages.values())) > 1:
             raise ConfigError(
                 f"stages differ: {stages}; give dims, depths, heads, kernels and strides one value a stage"
             )
@@ -142,6 +147,15 @@ class KDCNNConfig(NetworkConfig):
     dropout: float = 0.3
     """Dropout before the logits, in training."""
 
+    def __post_init__(self) -> None:
+        """Refuse a frame that is pooled away."""
+        super().__post_init__()
+        _check_counts(self, "widths", "hidden")
+        if self.samples >> len(self.widths) < 1:
+            raise ConfigError(f"{self.samples} samples cannot be halved {len(self.widths)} times; give fewer widths")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; expected at least 0 and below 1")
+
     @classmethod
     def scaled(cls, width: float, **changes: Any) -> KDCNNConfig:
         """Multiply the widths: 1 is KD-CNN (37,867 parameters), 0.5 is KD-CNN-XS (11,259).
@@ -162,6 +176,11 @@ class KDMobileNetConfig(NetworkConfig):
     expansion: int = 3
     """Channels inside an inverted residual, in channels of its input."""
 
+    def __post_init__(self) -> None:
+        """Refuse layers without channels."""
+        super().__post_init__()
+        _check_counts(self, "widths", "expansion")
+
     @classmethod
     def scaled(cls, width: float, **changes: Any) -> KDMobileNetConfig:
         """Multiply the widths: 1 is KD-MobileNet (63,739 parameters), 0.5 is KD-MobileNet-XS (17,715).
@@ -174,9 +193,16 @@ class KDMobileNetConfig(NetworkConfig):
 
 
 def _scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
-    if not factor > 0:
+    if not 0 < factor < math.inf:
         raise ConfigError(f"width is {factor}; expected a factor above 0")
     return tuple(max(4, 4 * round(width * factor / 4)) for width in widths)
+
+
+def _check_counts(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if min(value if isinstance(value, tuple) else (value,), default=0) < 1:
+            raise ConfigError(f"{name} is {value}; expected at least 1")
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:
@@ -344,7 +370,7 @@ class SignalConfig:
         return cls(**{**preset, **changes})
 
 
-PRESETS = {
+PRESETS: dict[str, Callable[..., SignalConfig]] = {
     "rml2016": SignalConfig.rml2016,
     "rml22": SignalConfig.rml22,
     "default": SignalConfig,
@@ -381,9 +407,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
-        for name in ("epochs", "batch", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
+        _check_counts(self, "epochs", "batch", "threads")
         check_choice("precision", self.precision, Literal["float32", "bfloat16"])
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1 epoch, or None")
@@ -419,7 +443,12 @@ class SKDConfig:
 
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
-        if not (0 <= self.weight <= 1 and self.temperature > 0 and self.feature_weight >= 0 and self.views >= 1):
+        if not (
+            0 <= self.weight <= 1
+            and 0 < self.temperature < math.inf
+            and 0 <= self.feature_weight < math.inf
+            and self.views >= 1
+        ):
             raise ConfigError(
                 f"weight {self.weight}, temperature {self.temperature}, feature_weight {self.feature_weight}, "
                 f"views {self.views}; expected a weight from 0 to 1, a temperature above 0, at least 0 and at least 1"

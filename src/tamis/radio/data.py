@@ -284,7 +284,7 @@ def _by_snr(frames: Frames, fractions: Sequence[float], seed: int) -> NDArray[np
 
 
 def _by_group(frames: Frames, fractions: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Give each group, the largest first, to the part whose cells, classes and size lack it most."""
+    """Give each group, the largest first, to the part that has least of its cells, of its classes and of the whole."""
     from scipy.sparse import coo_array
 
     if frames.groups is None:
@@ -302,8 +302,8 @@ def _by_group(frames: Frames, fractions: Sequence[float], seed: int) -> NDArray[
     for name in shuffled[np.argsort(-np.bincount(group)[shuffled], kind="stable")]:
         inside = slice(counts.indptr[name], counts.indptr[name + 1])
         column, count = counts.indices[inside], counts.data[inside]
-        growth = count * (2 * (have[:, column] - share * total[column]) + count) / (share * total[column])
-        part[name] = growth.sum(axis=1).argmin()
+        after = have[:, column] + count * (column == shape[1] - 1)  # the whole decides before anything is there
+        part[name] = (count * after / (share * total[column])).sum(axis=1).argmin()
         have[part[name], column] += count
     return part[group]
 
@@ -324,10 +324,11 @@ def _amr_benchmark(frames: Frames, fractions: Sequence[float]) -> NDArray[np.int
                     f"{frames.name}: {len(rows)} frames of {name} at {level:g} dB; how='amr-benchmark' needs 1000 "
                     "each: give RML2016.10a, whole"
                 )
-            block = range(start, start + 1000)
+            block = np.arange(start, start + 1000)
             train = rng.choice(block, size=600, replace=False)
-            # The draw depends on the order in which a set gives its numbers up, so the list comes from the same sets.
-            val = rng.choice(list(set(block) - set(train)), size=200, replace=False)
+            rest = np.setdiff1d(block, train)
+            # The original draws from list(set(block) - set(train)), which CPython orders by the number modulo 2048.
+            val = rng.choice(rest[np.argsort(rest % 2048)], size=200, replace=False)
             part[rows[train - start]] = 0
             part[rows[val - start]] = 1
             start += 1000

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tamis.core.errors import ConfigError, InputError, ShapeError
 from tamis.core.results import Run
 from tamis.radio.metrics import confusion, expected_calibration_error, macro_f1, wilson
+from tamis.radio.network import Network, check_frames
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -37,7 +39,7 @@ def evaluate(
     """Classify frames and count.
 
     Args:
-        classifier: A network, or any function from frames to logits.
+        classifier: A network, which ends in evaluation mode, or any function from frames to logits.
         frames: With the classes of the classifier, in its order.
         method: What the result line calls it.
         split: Which part of the data the frames are.
@@ -48,8 +50,13 @@ def evaluate(
         seconds: Wall time of all that led to the result; by default that of the classification.
 
     Returns:
-        A line with `accuracy` over all frames, `accuracy_from_0_db`, `macro_f1`, `calibration_error`, and the curves
-        `accuracy`, `accuracy_low` and `accuracy_high` over the signal-to-noise ratio in dB.
+        A line with `accuracy` over all frames, `accuracy_from_0_db` if there are any, `macro_f1`, `calibration_error`,
+        and the curves `accuracy`, `accuracy_low` and `accuracy_high` over the signal-to-noise ratio in dB.
+
+    Raises:
+        ConfigError: If there are no frames, or a network was made for other classes.
+        InputError: If a score is NaN.
+        ShapeError: If a network was made for frames of another length, or there is not one score a class.
     """
     start = time.perf_counter()
     scores = logits(classifier, frames)
@@ -66,19 +73,23 @@ def evaluate(
     )
 
 
-def logits(
-    classifier: Classifier, frames: Frames, batch: int = 512
-) -> Float32[np.ndarray, "frames classes"]:
+def logits(classifier: Classifier, frames: Frames, batch: int = 512) -> Float32[np.ndarray, "frames classes"]:
     """Run a classifier over frames.
 
     Args:
-        classifier: A network, or any function from frames to logits.
+        classifier: A network, which ends in evaluation mode, or any function from frames to logits.
         frames: What to classify.
         batch: Frames at a time.
+
+    Raises:
+        ConfigError: If a network was made for other classes, or there are no frames for it.
+        ShapeError: If it was made for frames of another length.
     """
+    if isinstance(classifier, Network):
+        check_frames(classifier.eval(), frames)
     with torch.inference_mode():
         iq = torch.from_numpy(frames.iq)
-        return torch.cat([classifier(part) for part in iq.split(batch)]).float().numpy()
+        return torch.cat([classifier(part) for part in torch.split(iq, batch)]).float().numpy()
 
 
 def report(
@@ -94,6 +105,17 @@ def report(
     seconds: float,
 ) -> Run:
     """Make the result line of logits that are there already; see `evaluate`."""
+    if not len(frames):
+        raise ConfigError(f"{frames.name}: there are no frames to judge {method} on; give more, or another split")
+    if scores.shape != (len(frames), len(frames.classes)):
+        raise ShapeError(
+            f"{method}: scores of shape {scores.shape}; expected ({len(frames)}, {len(frames.classes)}), "
+            "a score for each frame and class"
+        )
+    if np.isnan(scores).any():
+        raise InputError(
+            f"{method}: {int(np.isnan(scores).any(axis=1).sum())} frames have scores that are NaN; train anew"
+        )
     predicted = scores.argmax(axis=1)
     right = predicted == frames.labels
     loud = frames.snr_db >= 0

@@ -88,7 +88,7 @@ def load_network(name: str | Path) -> Network:
         kind = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["class"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{folder / CONFIG}: not the configuration of a tamis model ({error!r})") from error
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         raise ConfigError(f"{folder / CONFIG}: a {kind}; expected one of {', '.join(_CLASSES)}")
     network: Network = _class(kind).from_pretrained(folder)
     return network

@@ -24,6 +24,7 @@ _HALF = SPAN // 2 + 1
 _STEPS = 4096
 _GAUSSIAN_HALF = 3
 _BLOCK = 4096
+_PART = 2**14
 
 
 def _square(side: int) -> NDArray[np.complex128]:
@@ -70,6 +71,12 @@ def check_modulation(name: str) -> None:
         raise ConfigError(f"{name!r} is no modulation that can be generated; {nearest(name, MODULATIONS)}")
 
 
+def parts(frames: int, samples: int) -> list[slice]:
+    """Cut frames of so many samples into parts that stay in a processor's cache, which is several times faster."""
+    rows = max(1, _PART // samples)
+    return [slice(first, first + rows) for first in range(0, frames, rows)]
+
+
 def root_raised_cosine(times: Float64[np.ndarray, " times"], rolloff: float) -> Float64[np.ndarray, " times"]:
     """Evaluate the root-raised-cosine pulse of unit energy.
 
@@ -92,18 +99,19 @@ def linear(
 
     Args:
         symbols: Symbol k of a frame has its peak at time k.
-        times: When to sample, in symbols; pulses of SPAN symbols should lie within the symbols given.
+        times: When to sample, in symbols, from 0 to the number of symbols; before and after there is silence.
         rolloffs: Excess bandwidth of each frame; rounded to hundredths.
     """
-    table = np.stack([_pulse(round(float(rolloff), 2)) for rolloff in np.unique(rolloffs.round(2))])
-    row = np.searchsorted(np.unique(rolloffs.round(2)), rolloffs.round(2))
-    whole, fine = _places(times)
-    fine += (row * table.shape[1])[:, None].astype(np.int32)
-    flat = table.ravel()
+    kinds, kind = np.unique(rolloffs.round(2), return_inverse=True)
+    pulses = np.stack([_pulse(float(rolloff)) for rolloff in kinds])
+    padded = np.pad(symbols, ((0, 0), (_HALF - 1, _HALF)))
     out = np.zeros(times.shape, np.complex64)
-    for step in range(1 - _HALF, _HALF + 1):
-        symbol = np.take_along_axis(symbols, np.clip(whole + step, 0, symbols.shape[1] - 1), axis=1)
-        out += symbol * flat[fine + (_HALF - step) * _STEPS]
+    for part in parts(*times.shape):
+        whole, fine = _places(times[part], padded.shape[1])
+        fine += kind[part, None] * pulses.shape[1]
+        for step in range(2 * _HALF):
+            pulse = pulses.take(fine + (2 * _HALF - 1 - step) * _STEPS, mode="clip")
+            out[part] += padded[part].take(whole + step, mode="clip") * pulse
     return out
 
 
@@ -117,20 +125,21 @@ def continuous_phase(
 
     Args:
         symbols: Of shape (frames, symbols), -1 or 1; symbol k of a frame lasts from time k to k + 1.
-        times: When to sample, in symbols.
+        times: When to sample, in symbols, from 0 to the number of symbols.
         index: Modulation index: the deviation between the two frequencies times the symbol period.
         bt: Bandwidth of the Gaussian filter times the symbol period; None is the rectangular pulse.
     """
-    table = _phase_pulse(bt)
-    whole, fine = _places(times)
-    last = symbols.shape[1] - 1
-    sums = np.concatenate([np.zeros((len(symbols), 1), np.float32), symbols.cumsum(axis=1, dtype=np.float32)], axis=1)
-    turns = np.take_along_axis(sums, np.clip(whole - _GAUSSIAN_HALF, 0, last + 1), axis=1)
-    for step in range(-_GAUSSIAN_HALF, _GAUSSIAN_HALF + 1):
-        inside = (whole + step >= 0) & (whole + step <= last)
-        symbol = np.take_along_axis(symbols, np.clip(whole + step, 0, last), axis=1) * inside
-        turns += symbol * table[fine + (_GAUSSIAN_HALF - step) * _STEPS]
-    out: NDArray[np.complex64] = np.exp(1j * np.float32(np.pi * index) * turns, dtype=np.complex64)
+    pulse = _phase_pulse(bt)
+    padded = np.pad(symbols, ((0, 0), (_GAUSSIAN_HALF, _GAUSSIAN_HALF + 1)))
+    sums = np.pad(padded.cumsum(axis=1, dtype=np.float32), ((0, 0), (1, 0)))[:, :-1]
+    out = np.empty(times.shape, np.complex64)
+    for part in parts(*times.shape):
+        whole, fine = _places(times[part], padded.shape[1])
+        turns = sums[part].take(whole, mode="clip")
+        for step in range(2 * _GAUSSIAN_HALF + 1):
+            share = pulse.take(fine + (2 * _GAUSSIAN_HALF - step) * _STEPS, mode="clip")
+            turns += padded[part].take(whole + step, mode="clip") * share
+        out[part] = np.exp(1j * np.float32(np.pi * index) * turns, dtype=np.complex64)
     return out
 
 
@@ -144,7 +153,7 @@ def voice(
     Args:
         rng: Where the randomness comes from.
         frames: How many messages.
-        samples: Their length. The noise, not the envelope, repeats after 0.4 s or twice the length if that is less.
+        samples: Their length; noise, but not envelope, repeats after 0.4 s.
         sample_rate: In Hz; what lies above its half is left out.
 
     Source:
@@ -189,10 +198,10 @@ def analog(
     return out
 
 
-def _places(times: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Cut times into whole symbols and steps of the tables."""
+def _places(times: NDArray[np.float64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut times into whole symbols, counted on through frames of so many symbols, and steps of the tables."""
     steps = np.round(times * _STEPS).astype(np.int64)
-    return (steps // _STEPS).astype(np.int32), (steps % _STEPS).astype(np.int32)
+    return steps // _STEPS + np.arange(len(times))[:, None] * symbols, steps % _STEPS
 
 
 @functools.lru_cache(maxsize=128)

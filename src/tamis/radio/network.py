@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from tamis.core.checkpoint import Checkpoint
-from tamis.core.errors import ShapeError
+from tamis.core.errors import ConfigError, ShapeError
 from tamis.radio.config import NetworkConfig, Normalisation
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+    from tamis.radio.data import Frames
 
 
 def normalise(iq: Float[Tensor, "batch 2 samples"], how: Normalisation) -> Float[Tensor, "batch 2 samples"]:
@@ -53,6 +55,11 @@ class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modu
         super().__init__()
         self.config = config
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return self.config.classes
+
     def embed(self, iq: Float[Tensor, "batch 2 samples"]) -> Float[Tensor, "batch features"]:
         """Turn scaled frames into the vectors that the head reads."""
         raise NotImplementedError
@@ -72,3 +79,24 @@ class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modu
             )
         logits: Tensor = self.head(self.embed(normalise(iq, self.config.normalisation)))
         return logits
+
+
+def check_frames(network: Network, frames: Frames) -> None:
+    """Refuse frames that a network was not made for.
+
+    Raises:
+        ConfigError: If there are none, or the classes or their order differ.
+        ShapeError: If the length differs.
+    """
+    made_for = network.config
+    if not len(frames):
+        raise ConfigError(f"{frames.name}: there are no frames; give more of them, or another split")
+    if frames.classes != made_for.classes:
+        raise ConfigError(
+            f"{frames.name}: the classes are {', '.join(frames.classes)}; the network was made for "
+            f"{', '.join(made_for.classes)}; use frames.reorder(network.config.classes)"
+        )
+    if frames.samples != made_for.samples:
+        raise ShapeError(
+            f"{frames.name}: {frames.samples} samples a frame; the network was made for {made_for.samples}"
+        )

@@ -106,7 +106,7 @@ def _quantise(file: Path, iq: Float[np.ndarray, "frames 2 samples"], batch: int)
         op_types_to_quantize=[*_WEIGHTED, *_BETWEEN],
         nodes_to_exclude=[node.name for node in nodes[:first]],
         per_channel=True,
-        activation_type=QuantType.QUInt8,
+        activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
         extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
     )
@@ -123,17 +123,23 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Shorten the names inside, and drop what is only for readers: a third of a small int8 file."""
+    """Shorten the names inside, and drop what is only for readers: a fifth of a small int8 file."""
     short = {name: name for name in ("", "iq", "logits")}
-    fresh = map("t{}".format, count())
-    graph = model.graph
-    for tensor in graph.initializer:
-        tensor.name = short.setdefault(tensor.name, next(fresh))
-    for node in graph.node:
-        node.name = node.doc_string = ""
-        for names in (node.input, node.output):
-            names[:] = [short.setdefault(name, next(fresh)) for name in names]
-    del graph.value_info[:]
+    numbers = count()
+
+    def rename(graph: onnx.GraphProto) -> None:
+        for tensor in (*graph.initializer, *graph.output):
+            tensor.name = short.setdefault(tensor.name, f"t{next(numbers)}")
+        for node in graph.node:
+            node.name = node.doc_string = ""
+            for names in (node.input, node.output):
+                names[:] = [short.setdefault(name, f"t{next(numbers)}") for name in names]
+            for attribute in node.attribute:
+                if attribute.type == onnx.AttributeProto.GRAPH:
+                    rename(attribute.g)
+        del graph.value_info[:]
+
+    rename(model.graph)
 
 
 def _metadata(network: Network) -> dict[str, str]:

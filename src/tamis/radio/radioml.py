@@ -12,9 +12,9 @@ A file is told by its content, never by its name. Labels are read first, then th
 so that a few classes of a file of 21 GB fit in memory.
 
 Source:
-    2016: radioML/dataset `generate_RML2016.10a.py`. RML22: venkateshsathya/RML22 `Datasetgeneration.py`. HisarMod2019.1:
-    chenwwayne/IQFormerLite `main.py`. mainland/radioml2016: `generate.py` and `hdf5_output.py`. 2018.01A: its users, who
-    also corrected the order of its classes.
+    2016: radioML/dataset `generate_RML2016.10a.py`. RML22: venkateshsathya/RML22 `Datasetgeneration.py`.
+    HisarMod2019.1: chenwwayne/IQFormerLite `main.py`. mainland/radioml2016: `generate.py` and `hdf5_output.py`.
+    2018.01A: its users, who also corrected the order of its classes.
 """
 
 from __future__ import annotations
@@ -121,6 +121,9 @@ def _chosen(
     limit_per_cell: int | None,
     max_bytes: int,
 ) -> Frames:
+    for name in (table.name, *table.classes):
+        if not name.isprintable():
+            raise FileError(f"{path}: the name {ascii(name)[:60]} is no plain text; give it another")
     if not np.isfinite(table.snr_db).all():
         raise FileError(f"{path}: a signal-to-noise ratio is no number; get the file again")
     wanted = [table.classes.index(name) for name in _known(path, "class", classes, table.classes)]
@@ -239,7 +242,7 @@ def _pickle(path: Path, max_bytes: int) -> _Table:
     )
 
 
-def _name(path: Path, classes: tuple[str, ...], loudest: float, counts: Sequence[int]) -> str:
+def _name(path: Path, classes: tuple[str, ...], loudest: int | float, counts: Sequence[int]) -> str:
     if classes == RML2016_CLASSES:
         return "RML2016.10a" if len(set(counts)) == 1 else "RML2016.04C"
     if {*classes} == {*RML2016_CLASSES} - {"AM-SSB"}:

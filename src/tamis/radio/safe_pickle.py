@@ -23,11 +23,14 @@ import warnings
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from tamis.core.errors import FileError, LimitError, TamisError, one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class _Unfinished:
 
     code: str | None
     """Of a dtype; None is an array."""
-    made: np.ndarray[Any, Any] | np.dtype[Any] | None = None
+    made: Any = None
 
 
 _STOP = b"."
@@ -303,7 +306,7 @@ class _Interpreter:
             raise self.error("a string without quotes; a pickle of protocol 0 must never be opened as text")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # unknown escapes stay as they are
-            unescaped: Any = codecs.escape_decode(line[1:-1])[0]
+            unescaped: Any = codecs.escape_decode(memoryview(line)[1:-1])[0]
         return bytes(unescaped)
 
     def top(self, kind: type[Any]) -> Any:
@@ -372,7 +375,7 @@ class _Interpreter:
                 raise self.error("an array or a type that is not plain; expected numbers in a rectangle")
         return unfinished.made
 
-    def array(self, data: bytes, dtype: np.dtype[Any], shape: tuple[Any, ...], order: Any) -> np.ndarray[Any, Any]:
+    def array(self, data: bytes, dtype: np.dtype[Any], shape: tuple[Any, ...], order: Any) -> NDArray[Any]:
         plain = len(shape) <= self.limits.max_depth and all(type(side) is int and side >= 0 for side in shape)
         if not plain or math.prod(shape) * dtype.itemsize != len(data):
             wanted = "×".join(str(side)[:20] for side in shape[:8] if isinstance(side, int))

@@ -13,6 +13,7 @@ Neither weights, temperature nor further terms are public. This is our reading, 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -22,11 +23,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tamis.core.errors import ConfigError
+from tamis.core.files import write_whole
 from tamis.core.results import Run
+from tamis.core.seed import derive
 from tamis.radio.config import SKDConfig, TrainConfig
-from tamis.radio.network import Network, normalise
-from tamis.radio.training import Objective, check_frames, fit, turned
+from tamis.radio.network import Network, check_frames, normalise
+from tamis.radio.training import Objective, fit, turned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -50,7 +52,7 @@ def distill(
     """Train a student on the labels and on what a teacher believes.
 
     Args:
-        teacher: Trained; it is not changed.
+        teacher: Trained; its weights are not changed, and it ends in evaluation mode.
         student: Is trained in place.
         data: Frames to train on and to validate on; the test frames are not looked at.
         config: The recipe.
@@ -64,17 +66,21 @@ def distill(
         The student, and its result on the validation frames.
 
     Raises:
-        ConfigError: If teacher, student and data do not have the same classes.
+        ConfigError: If teacher, student and data do not have the same classes, the folder holds another training, or
+            there is no such device.
+        FileError: If folder or cache cannot be written, or what the folder holds is damaged.
         ShapeError: If the frames have another length.
 
     Source:
         arXiv 2312.17446, abstract; see the module.
     """
-    check_frames(teacher, data.train)
+    for network in (teacher, student):
+        check_frames(network, data.train)
     method = method or f"{type(student).__name__.lower()}+skd"
     targets = soft_targets(teacher, data.train, skd.views, cache=cache)
     objective = _Distillation(student, teacher, targets, config, skd)
-    run = fit(objective, data, config, method=method, out=out, device=device, extra=dataclasses.asdict(skd))
+    extra = {**dataclasses.asdict(skd), "teacher": fingerprint(teacher)}
+    run = fit(objective, data, config, method=method, out=out, device=device, extra=extra)
     return student, run
 
 
@@ -83,6 +89,7 @@ def skd_loss(
     teacher: Float[Tensor, "batch classes"],
     labels: Int[Tensor, " batch"],
     skd: SKDConfig,
+    label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mix cross-entropy with the labels and the divergence from the teacher's softened belief.
 
@@ -93,11 +100,14 @@ def skd_loss(
         teacher: Logits.
         labels: True classes.
         skd: a is `weight`, T is `temperature`, w is what `gate` says of each frame.
+        label_smoothing: Share of each label that is spread over all classes in CE.
     """
     t = skd.temperature
     belief = functional.log_softmax(teacher / t, dim=1)
-    divergence = functional.kl_div(functional.log_softmax(student / t, dim=1), belief, reduction="none", log_target=True)
-    hard = functional.cross_entropy(student, labels)
+    divergence = functional.kl_div(
+        functional.log_softmax(student / t, dim=1), belief, reduction="none", log_target=True
+    )
+    hard = functional.cross_entropy(student, labels, label_smoothing=label_smoothing)
     return (1 - skd.weight) * hard + skd.weight * t**2 * (trust(teacher, labels, skd) * divergence.sum(dim=1)).mean()
 
 
@@ -109,7 +119,7 @@ def trust(
         return (teacher.argmax(dim=1) == labels).to(teacher.dtype)
     if skd.gate == "prob":
         return teacher.softmax(dim=1).gather(1, labels[:, None])[:, 0]
-    return torch.ones(len(labels), dtype=teacher.dtype)
+    return teacher.new_ones(len(labels))
 
 
 def soft_targets(
@@ -121,34 +131,41 @@ def soft_targets(
         teacher: Trained.
         frames: What it looks at.
         views: How many phases; 1 is the frame as it is.
-        cache: A `.safetensors` file to keep them in; one that was made for other frames, teacher or views is replaced.
-    """
-    from safetensors.torch import load_file, save_file
+        cache: A `.safetensors` file to keep them in; one that was made for other frames, teacher or views, or that is
+            damaged, is replaced.
 
+    Raises:
+        FileError: If the cache cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save
+
+    teacher.eval()
     key = torch.frombuffer(bytearray(f"{frames.dataset} {fingerprint(teacher)} {views}".encode()), dtype=torch.uint8)
     if cache is not None and Path(cache).is_file():
-        kept = load_file(cache)
+        try:
+            kept = load_file(cache)
+        except SafetensorError:
+            kept = {}
         if kept.keys() == {"key", "logits"} and torch.equal(kept["key"], key):
             return kept["logits"]
-    teacher.eval()
     iq = torch.from_numpy(frames.iq)
     parts = []
     with torch.inference_mode():
-        for part in iq.split(512):
+        for part in torch.split(iq, 512):
             looks = [teacher(turned(part, torch.full((len(part), 1), math.tau * v / views))) for v in range(views)]
             parts.append(torch.stack(looks).mean(dim=0))
     logits = torch.cat(parts)
     if cache is not None:
-        Path(cache).parent.mkdir(parents=True, exist_ok=True)
-        save_file({"key": key, "logits": logits}, cache)
+        write_whole(cache, save({"key": key, "logits": logits}))
     return logits
 
 
 def fingerprint(network: Network) -> str:
-    """Hash the weights of a network, 64 hexadecimal digits."""
+    """Hash the configuration and the weights of a network, 64 hexadecimal digits."""
     import hashlib
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(network.config).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.contiguous().numpy().tobytes())
@@ -160,25 +177,28 @@ class _Distillation(Objective):
         self, student: Network, teacher: Network, targets: Tensor, config: TrainConfig, skd: SKDConfig
     ) -> None:
         super().__init__(student, config)
-        if teacher.config.classes != student.config.classes:
-            raise ConfigError(
-                f"the teacher knows {', '.join(teacher.config.classes)}; the student {', '.join(student.config.classes)}; "
-                "make the student with classes=teacher.config.classes"
-            )
         self.skd = skd
+        self.targets: Tensor
         self.register_buffer("targets", targets, persistent=False)
-        self._teacher = [teacher]  # in a list, so that it is no part of what is trained and saved
         self.projector: nn.Linear | None = None
         if skd.feature_weight:
             probe = torch.zeros(1, 2, student.config.samples)
             with torch.inference_mode():
-                narrow, wide = (net.eval().embed(probe).shape[1] for net in (student, teacher))
-            self.projector = nn.Linear(narrow, wide, bias=False)
+                narrow, wide = (network.eval().embed(probe).shape[1] for network in (student, teacher))
+            with torch.random.fork_rng():
+                torch.manual_seed(derive(config.seed, "projector"))
+                self.projector = nn.Linear(narrow, wide, bias=False)
+            self._teacher = [copy.deepcopy(teacher)]  # in a list, so that it is neither trained nor saved
+
+    def on_fit_start(self) -> None:
+        """Take the teacher to where the student is."""
+        if self.projector is not None:
+            self._teacher[0].to(self.device)
 
     def loss(self, frames: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         embedding = self.network.embed(normalise(frames, self.network.config.normalisation))
         targets = self.targets[index]
-        loss = skd_loss(self.network.head(embedding), targets, labels, self.skd)
+        loss = skd_loss(self.network.head(embedding), targets, labels, self.skd, self.config.label_smoothing)
         if self.projector is None:
             return loss
         teacher = self._teacher[0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,22 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tamis.core.errors import ConfigError, ShapeError
+from tamis.core.errors import ConfigError, FileError
+from tamis.core.files import write_whole
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive
 from tamis.radio.config import TrainConfig
 from tamis.radio.evaluate import evaluate
-from tamis.radio.network import Network
+from tamis.radio.network import Network, check_frames
 
 if TYPE_CHECKING:
     from tamis.radio.data import Frames, Splits
 
-_LAST, _BEST = "last.ckpt", "best.ckpt"
+_ABOUT, _LAST, _BEST = "training.json", "last.ckpt", "best.ckpt"
 
 
 def train(
@@ -57,7 +60,9 @@ def train(
         The result on the validation frames, with learning curves.
 
     Raises:
-        ConfigError: If the classes of the data are not those of the network, or the folder holds another training.
+        ConfigError: If the classes of the data are not those of the network, the folder holds another training, or
+            there is no such device.
+        FileError: If the folder cannot be written, or what it holds is damaged.
         ShapeError: If the frames have another length.
     """
     return fit(Objective(network, config), data, config, method=method, out=out, device=device)
@@ -68,7 +73,7 @@ class Objective(pl.LightningModule):
 
     def __init__(self, network: Network, config: TrainConfig) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.curves: dict[str, dict[int, float]] = {"train_loss": {}, "val_accuracy": {}}
         self._losses: list[torch.Tensor] = []
@@ -86,44 +91,55 @@ class Objective(pl.LightningModule):
         return functional.cross_entropy(self.network(frames), labels, label_smoothing=self.config.label_smoothing)
 
     def on_train_epoch_start(self) -> None:
-        torch.manual_seed(derive(self.config.seed, "epoch", self.current_epoch))  # so that a resumed run is the same run
+        """Seed dropout and rotation of the epoch by its number, so that a resumed run is the same run."""
+        torch.manual_seed(derive(self.config.seed, "epoch", self.current_epoch))
 
     def training_step(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Give the loss of a batch, after rotation."""
         frames, labels, index = batch
         loss = self.loss(rotated(frames) if self.config.rotate else frames, labels, index)
         self._losses.append(loss.detach())
         return loss
 
     def on_validation_epoch_start(self) -> None:
+        """Forget the validation before."""
         self._right.clear()
         self._predicted.clear()
 
     def validation_step(self, batch: tuple[torch.Tensor, ...]) -> None:
+        """Note which frames are classified rightly, and which classes are named at all."""
         frames, labels, _ = batch
         predicted = self.network(frames).argmax(dim=1)
         self._right.append(predicted == labels)
         self._predicted.update(predicted.unique().tolist())
 
     def on_validation_epoch_end(self) -> None:
-        accuracy = torch.cat(self._right).float().mean()
-        self.log("val_accuracy", accuracy)
-        self.curves["val_accuracy"][self.current_epoch + 1] = float(accuracy)
-        if self._losses:
-            self.curves["train_loss"][self.current_epoch + 1] = float(torch.stack(self._losses).mean())
-            self._losses.clear()
+        """Extend the learning curves by this epoch."""
+        self.curves["val_accuracy"][self.current_epoch + 1] = float(torch.cat(self._right).float().mean())
+        self.curves["train_loss"][self.current_epoch + 1] = float(torch.stack(self._losses).mean())
+        self._losses.clear()
+
+    def epochs_since_best(self) -> int:
+        """Count the epochs after the first that reached the highest validation accuracy."""
+        accuracies = list(self.curves["val_accuracy"].values())
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
 
     def configure_optimizers(self) -> Any:
+        """Make AdamW and its one-cycle schedule."""
         steps = int(self.trainer.estimated_stepping_batches)
         rate = self.config.learning_rate
         parameters = [p for p in self.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=self.config.weight_decay, fused=True)
+        fused = self.config.precision == "float32"  # Lightning does not clip gradients of a fused one in bfloat16
+        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=self.config.weight_decay, fused=fused)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves."""
         checkpoint["curves"] = self.curves
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the curves up again."""
         self.curves = checkpoint["curves"]
 
 
@@ -141,36 +157,38 @@ def fit(
     network = objective.network
     for frames in (data.train, data.val):
         check_frames(network, frames)
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if device not in devices:
+        raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
     start = time.perf_counter()
+    objective.train()  # Lightning trains a network in the mode that it is in, and a loaded one is in evaluation mode
     with TemporaryDirectory() as scratch, _quietly(config.threads), progress(f"training {method}") as report:
-        folder = Path(out) if out is not None else Path(scratch)
-        best = ModelCheckpoint(folder, "best", monitor="val_accuracy", mode="max", save_last=True, enable_version_counter=False)
-        callbacks: list[Callback] = [best, _Progress(report)]
-        if config.patience is not None:
-            callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=config.patience))
+        folder = Path(out if out is not None else scratch)
+        _claim(folder, objective, data, {**_recipe(config), "seed": config.seed, **(extra or {})})
+        last = folder / _LAST if (folder / _LAST).exists() else None
+        if last is not None:
+            _checkpoint(last)
         trainer = pl.Trainer(
             max_epochs=config.epochs,
-            accelerator="gpu" if device.startswith("cuda") else "cpu",
+            accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
-            callbacks=callbacks,
+            callbacks=[_EveryEpoch(folder, config.patience, report)],
             logger=False,
+            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
             precision="bf16-mixed" if config.precision == "bfloat16" else "32-true",
         )
-        last = folder / _LAST
         trainer.fit(
             objective,
             _loader(data.train, config.batch, config.seed),
             _loader(data.val, 1024, None),
-            ckpt_path=last if last.exists() else None,
-            weights_only=True if last.exists() else None,
+            ckpt_path=last,
+            weights_only=True,
         )
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        state = torch.load(folder / _BEST, weights_only=True)["state_dict"]
+        state = _checkpoint(folder / _BEST)["state_dict"]
         network.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
     network.to("cpu").eval()
     _warn_of_collapse(objective, method)
@@ -201,22 +219,39 @@ def turned(frames: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
     return torch.stack([cos * i - sin * q, sin * i + cos * q], dim=1)
 
 
-def check_frames(network: Network, frames: Frames) -> None:
-    """Refuse frames that a network was not made for.
+def _claim(folder: Path, objective: Objective, data: Splits, recipe: Mapping[str, Any]) -> None:
+    """Write into a folder which training it is for, or refuse it if it holds another."""
+    network = objective.network
+    told = {"network": type(network).__name__, **dataclasses.asdict(network.config), **recipe}
+    told |= {"train": data.train.dataset, "val": data.val.dataset}
+    text = json.dumps(told, indent=2, sort_keys=True) + "\n"
+    file = folder / _ABOUT
+    if not file.exists():
+        if (folder / _LAST).exists():
+            raise ConfigError(f"{folder}: holds {_LAST}, but no {_ABOUT} that says of what; give another folder")
+        write_whole(file, text)
+        return
+    try:
+        known = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise FileError(f"{file}: not the description of a training; give another folder") from error
+    here = json.loads(text)
+    for name in sorted(here.keys() | known.keys()):
+        if here.get(name) != known.get(name):
+            raise ConfigError(
+                f"{file}: another training: {name} is {known.get(name)!r} there and {here.get(name)!r} here; "
+                "give the same to go on with it, or another folder"
+            )
 
-    Raises:
-        ConfigError: If there are none, or the classes or their order differ.
-        ShapeError: If the length differs.
-    """
-    if not len(frames):
-        raise ConfigError(f"{frames.name}: there are no frames; give more of them, or another split")
-    if frames.classes != network.config.classes:
-        raise ConfigError(
-            f"{frames.name}: the classes are {', '.join(frames.classes)}; the network was made for "
-            f"{', '.join(network.config.classes)}; use frames.reorder(network.config.classes)"
-        )
-    if frames.samples != network.config.samples:
-        raise ShapeError(f"{frames.name}: {frames.samples} samples a frame; the network was made for {network.config.samples}")
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    """Read what was kept of a training; nothing in the file is executed."""
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # of pickle, zipfile, struct or torch: a damaged file has many faces
+        raise FileError(
+            f"{path}: not a checkpoint of a training ({type(error).__name__}); remove its folder, and train again"
+        ) from error
 
 
 class _Numbered(Dataset[Any]):
@@ -257,19 +292,33 @@ def _loader(frames: Frames, batch: int, seed: int | None) -> DataLoader[Any]:
     return DataLoader(_Numbered(frames), batch, sampler=sampler, drop_last=last, collate_fn=lambda fetched: fetched)
 
 
-class _Progress(Callback):
-    def __init__(self, report: Any) -> None:
-        self.report = report
+class _EveryEpoch(Callback):
+    """Keep the best weights, and all that is needed to go on; stop when the best is long ago; report progress."""
+
+    def __init__(self, folder: Path, patience: int | None, report: Any) -> None:
+        self.folder, self.patience, self.report = folder, patience, report
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        trainer.should_stop = self._enough(pl_module)  # of a training that had stopped already
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         self.report(trainer.global_step)
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if pl_module.epochs_since_best() == 0:
+            trainer.save_checkpoint(self.folder / _BEST)
+        trainer.save_checkpoint(self.folder / _LAST)
+        trainer.should_stop = self._enough(pl_module)
+
+    def _enough(self, objective: Objective) -> bool:
+        return self.patience is not None and objective.epochs_since_best() >= self.patience
+
 
 @contextmanager
 def _quietly(threads: int) -> Iterator[None]:
-    """Keep Lightning's advertisements and advice to itself, and torch's threads and random state as they were."""
+    """Keep Lightning's advice to itself, and torch's threads and random state and Ctrl-C as they were."""
     logger, before = logging.getLogger("pytorch_lightning"), torch.get_num_threads()
-    level = logger.level
+    level, interrupt = logger.level, signal.getsignal(signal.SIGINT)
     logger.setLevel(logging.ERROR)
     torch.set_num_threads(threads)
     try:
@@ -277,6 +326,9 @@ def _quietly(threads: int) -> Iterator[None]:
             warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             yield
+    except SystemExit:  # Lightning turns Ctrl-C into an exit, and ignores it from then on
+        signal.signal(signal.SIGINT, interrupt)
+        raise KeyboardInterrupt from None
     finally:
         torch.set_num_threads(before)
         logger.setLevel(level)
@@ -289,7 +341,7 @@ def _warn_of_collapse(objective: Objective, method: str) -> None:
         warnings.warn(
             f"{method}: the training collapsed: validation accuracy {best:.3f}, chance is {1 / classes:.3f}; "
             "lower the learning rate, and look at the normalisation of the frames",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

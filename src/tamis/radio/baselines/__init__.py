@@ -1,0 +1,1 @@
+"""What ClST is compared with: the networks of the field, under the same recipe, and classical statistics."""

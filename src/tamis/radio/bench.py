@@ -1,0 +1,191 @@
+"""What a network costs where it runs: bytes, milliseconds and frames a second; and the widest student for a budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from tamis.core.budget import Budget, Keep
+from tamis.core.errors import BudgetError, ConfigError
+from tamis.core.results import Run
+from tamis.radio.config import KDCNNConfig, KDMobileNetConfig
+from tamis.radio.cost import macs, parameters
+from tamis.radio.data import Frames
+from tamis.radio.kdcnn import KDCNN
+from tamis.radio.kdmobilenet import KDMobileNet
+from tamis.radio.network import Network
+from tamis.radio.onnx_export import OnnxClassifier, export_onnx
+
+STUDENTS: dict[str, tuple[type[Network], Callable[..., Any]]] = {
+    "kd-cnn": (KDCNN, KDCNNConfig.scaled),
+    "kd-mobilenet": (KDMobileNet, KDMobileNetConfig.scaled),
+}
+"""Students whose width can be chosen, by name."""
+_WIDTHS = tuple(step / 8 for step in range(1, 33))
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one network costs on one core of this machine, in ONNX Runtime."""
+
+    parameters: int
+    """Trainable numbers."""
+    macs: int
+    """Multiply-accumulates of one frame, as `cost.macs` counts them."""
+    float32_bytes: int
+    """Size of the float32 ONNX file."""
+    int8_bytes: int
+    """Size of the int8 ONNX file."""
+    float32_ms: float
+    """Milliseconds for one frame alone, in float32; a median."""
+    int8_ms: float
+    """Milliseconds for one frame alone, in int8; a median."""
+    float32_frames_per_second: float
+    """Frames a second in batches of 256, in float32; a median."""
+    int8_frames_per_second: float
+    """Frames a second in batches of 256, in int8; a median."""
+
+
+def costs(networks: Mapping[str, Network], calibration: Frames, *, rounds: int = 9) -> dict[str, Cost]:
+    """Export networks to ONNX, in float32 and in int8, and time them in turns on one core.
+
+    Times are of the processor, not of the clock on the wall, so that other work on the machine matters less.
+
+    Args:
+        networks: By name.
+        calibration: Frames to set the int8 ranges by.
+        rounds: How often each is timed.
+
+    Raises:
+        ConfigError: If there are no calibration frames.
+        ShapeError: If they are not as long as a network's.
+    """
+    with TemporaryDirectory() as folder:
+        sessions: dict[tuple[str, str], OnnxClassifier] = {}
+        sizes: dict[tuple[str, str], int] = {}
+        for name, network in networks.items():
+            for kind, frames in (("float32", None), ("int8", calibration)):
+                file = export_onnx(network, Path(folder) / f"{len(sizes)}.onnx", calibration=frames)
+                sizes[name, kind] = file.stat().st_size
+                with one_thread():
+                    sessions[name, kind] = OnnxClassifier(file)
+        alone, together = (
+            timed({key: (session, batch) for key, session in sessions.items()}, rounds) for batch in (1, _BATCH)
+        )
+    return {
+        name: Cost(
+            parameters=parameters(network),
+            macs=macs(network),
+            float32_bytes=sizes[name, "float32"],
+            int8_bytes=sizes[name, "int8"],
+            float32_ms=alone[name, "float32"] * 1000,
+            int8_ms=alone[name, "int8"] * 1000,
+            float32_frames_per_second=_BATCH / together[name, "float32"],
+            int8_frames_per_second=_BATCH / together[name, "int8"],
+        )
+        for name, network in networks.items()
+    }
+
+
+def timed(classifiers: Mapping[Any, tuple[OnnxClassifier, int]], rounds: int) -> dict[Any, float]:
+    """Time classifiers in turns.
+
+    Args:
+        classifiers: Each with the number of frames that it is given at a time.
+        rounds: How often.
+
+    Returns:
+        Median processor seconds of one call of each.
+    """
+    seconds: dict[Any, list[float]] = {key: [] for key in classifiers}
+    for round_ in range(rounds + 1):
+        for key, (classifier, batch) in classifiers.items():
+            frames = torch.randn(batch, 2, classifier.samples, generator=torch.Generator().manual_seed(round_))
+            calls = max(1, 64 // batch)
+            start = time.process_time()
+            for _ in range(calls):
+                classifier(frames)
+            if round_:  # the first round warms up
+                seconds[key].append((time.process_time() - start) / calls)
+    return {key: statistics.median(values) for key, values in seconds.items()}
+
+
+def cost_run(name: str, cost: Cost, calibration: Frames, seconds: float) -> Run:
+    """Make the result line of a cost."""
+    return Run.measured(
+        "radio/bench",
+        name,
+        dataset=calibration.dataset,
+        split="none",
+        n=len(calibration),
+        metrics=dataclasses.asdict(cost),
+        seconds=seconds,
+        config={"runtime": "onnxruntime", "threads": 1, "batch": _BATCH},
+    )
+
+
+def widest(student: str, budget: Keep, calibration: Frames, **changes: Any) -> tuple[float, Network]:
+    """Find the widest student whose int8 ONNX file, or whose time for one frame in it, is within a budget.
+
+    Args:
+        student: "kd-cnn" or "kd-mobilenet".
+        budget: Bytes such as "50KB", or a time such as "2ms", of the processor on one core of this machine.
+        calibration: Frames to set the int8 ranges by.
+        changes: Fields of the student's configuration, such as `classes`.
+
+    Returns:
+        The factor of the widths, a multiple of 1/8 up to 4, and an untrained student of that width.
+
+    Raises:
+        BudgetError: If the budget is neither bytes nor a time, or even the narrowest student exceeds it.
+        ConfigError: If there is no such student.
+    """
+    if student not in STUDENTS:
+        raise ConfigError(f"{student!r} is no student of which the width can be chosen; expected {', '.join(STUDENTS)}")
+    limit = Budget.parse(budget)
+    if limit.kind not in ("bytes", "seconds"):
+        raise BudgetError(f"budget is {limit}; expected bytes such as 50KB, or a time such as 2ms")
+    kind, configure = STUDENTS[student]
+    low, high, best = 0, len(_WIDTHS) - 1, None
+    while low <= high:
+        middle = (low + high) // 2
+        network = kind(configure(_WIDTHS[middle], **changes))
+        spent = _spent(network, calibration, limit)
+        if spent <= limit.value:
+            best, low = (_WIDTHS[middle], network), middle + 1
+        else:
+            least, high = spent, middle - 1
+    if best is None:
+        need = f"{least:.0f} bytes" if limit.kind == "bytes" else f"{least * 1000:.2g} ms"
+        raise BudgetError(f"budget is {limit}; the narrowest {student} takes {need}; give that much")
+    return best
+
+
+def _spent(network: Network, calibration: Frames, limit: Budget) -> float:
+    with TemporaryDirectory() as folder:
+        file = export_onnx(network, Path(folder) / "student.onnx", calibration=calibration)
+        if limit.kind == "bytes":
+            return file.stat().st_size
+        with one_thread():
+            return timed({0: (OnnxClassifier(file), 1)}, 9)[0]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch, and what asks torch, use one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,347 @@
+"""The command line of the radio domain: parse, call one function, print."""
+
+from __future__ import annotations
+
+import json as json_format
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter, validators
+
+from tamis.radio.config import SKDConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from tamis.radio.data import Frames, Splits
+
+app = App(
+    name="radio",
+    help="Tell what modulation a radio signal carries, on devices as small as a microcontroller.",
+    help_epilogue="Example: tamis radio eval clst-rml2016 kd-cnn-rml2016 --data rml2016 --out judged",
+)
+data = App(
+    name="data",
+    help="Generate frames, or look at those of a file.",
+    help_epilogue="Example: tamis radio data info frames.safetensors",
+)
+app.command(data)
+
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which frames, and how they are split."""
+
+    data: str = "rml2016"
+    """A preset of the generator (rml2016, rml22, default, clean), or a file of a known data set."""
+    per_cell: Count | None = None
+    """Frames for each class and signal-to-noise ratio; 200 of a preset, all of a file."""
+    data_seed: int = 0
+    """Of the generator."""
+    split: Literal["stratified", "group", "snr", "amr-benchmark"] = "stratified"
+    """How frames are split for training, validation and test; use group for recordings."""
+
+    def frames(self) -> Frames:
+        """Generate or read."""
+        from tamis.radio.data import load
+
+        return load(self.data, per_cell=self.per_cell, seed=self.data_seed)
+
+    def splits(self) -> Splits:
+        """Generate or read, and split."""
+        from tamis.radio.data import split
+
+        return split(self.frames(), self.split)
+
+
+_DATA = DataOptions()
+
+
+@data.command(
+    help_epilogue="Example: tamis radio data generate default --samples 1024 --snrs 0,10,20 --out frames.safetensors"
+)
+def generate(
+    preset: str = "default",
+    /,
+    *,
+    out: Path,
+    modulations: str | None = None,
+    snrs: str | None = None,
+    samples: Count | None = None,
+    samples_per_symbol: str | None = None,
+    defects: str | None = None,
+    per_cell: Count = 200,
+    seed: int = 0,
+    workers: Count = 1,
+) -> None:
+    """Generate labelled frames, every one through a channel of its own, and write them to one file.
+
+    Args:
+        preset: rml2016, rml22, default or clean.
+        out: The file, which ends in .safetensors.
+        modulations: Names, separated by commas; by default those of the preset.
+        snrs: Signal-to-noise ratios in dB, separated by commas.
+        samples: Length of a frame.
+        samples_per_symbol: One number, or least and greatest separated by a comma.
+        defects: Known defects of RML2016.10a to bring back, separated by commas: snr, l1, ssb, transients, silence.
+        per_cell: Frames for each modulation and signal-to-noise ratio.
+        seed: The same seed gives the same frames, whatever the number of workers.
+        workers: Processes to share the work among.
+    """
+    from tamis.radio import signals
+
+    changes: dict[str, object] = {}
+    if modulations is not None:
+        changes["modulations"] = tuple(modulations.split(","))
+    if snrs is not None:
+        changes["snrs_db"] = tuple(_numbers("--snrs", snrs, int))
+    if samples is not None:
+        changes["samples"] = samples
+    if samples_per_symbol is not None:
+        ends = _numbers("--samples-per-symbol", samples_per_symbol, float)
+        changes["samples_per_symbol"] = (ends[0], ends[-1])
+    if defects is not None:
+        changes["defects"] = tuple(defects.split(","))
+    frames = signals.generate(preset, per_cell=per_cell, seed=seed, workers=workers, **changes)
+    print(frames.save(out))
+    print(f"tamis: {len(frames)} frames of {len(frames.classes)} modulations; {frames.dataset}", file=sys.stderr)
+
+
+@data.command(help_epilogue="Example: tamis radio data info RML2016.10a_dict.pkl --json")
+def info(source: str, /, *, per_cell: Count | None = None, json: Json = False) -> None:
+    """Say what is in a file or a preset, and what is wrong with it.
+
+    Args:
+        source: A file of a known data set, or a preset of the generator.
+        per_cell: Look at so many frames of each class and signal-to-noise ratio at most.
+        json: Print one JSON object.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from tamis.radio.data import load
+    from tamis.radio.defects import audit, normalisation
+
+    frames = load(source, per_cell=per_cell)
+    findings = audit(frames)
+    facts = {
+        "dataset": frames.dataset,
+        "frames": len(frames),
+        "samples": frames.samples,
+        "classes": list(frames.classes),
+        "snrs_db": [float(snr) for snr in np.unique(frames.snr_db)],
+        "groups": None if frames.groups is None else len(np.unique(frames.groups)),
+        "normalisation": normalisation(frames),
+    }
+    if json:
+        print(json_format.dumps({**facts, "findings": [asdict(finding) for finding in findings]}))
+        return
+    for name, value in facts.items():
+        shown = ", ".join(f"{v:g}" if isinstance(v, float) else v for v in value) if isinstance(value, list) else value
+        print(f"{name:14} {shown}")
+    for finding in findings:
+        print(f"{finding.severity:14} {finding.message} ({finding.count})")
+
+
+@app.command(help_epilogue="Example: tamis radio train clst-t --data rml2016 --epochs 20 --out runs/clst")
+def train(
+    network: str,
+    /,
+    *,
+    out: Path,
+    options: DataOptions = _DATA,
+    recipe: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Train a network, and write it to a folder; a training that was cut off goes on.
+
+    Args:
+        network: clst-t, clst-s, clst-b, clst-l, kd-cnn, kd-mobilenet, vt-cnn2, resnet-1d, mcldnn, pet-cgdnn, iqformer
+            or lstm2.
+        out: Folder of the model and its checkpoints.
+        options: Which frames.
+        recipe: How it is trained.
+        device: Where to compute, as torch names devices.
+        json: Print the result lines of validation and test as a JSON array.
+    """
+    from tamis.radio.evaluate import evaluate
+    from tamis.radio.methods import build
+    from tamis.radio.training import train as train_network
+
+    splits = options.splits()
+    made = build(
+        network,
+        seed=recipe.seed,
+        classes=splits.train.classes,
+        samples=splits.train.samples,
+        samples_per_symbol=splits.train.samples_per_symbol,
+    )
+    judged = train_network(made, splits, recipe, method=network, out=out, device=device)
+    tested = evaluate(made, splits.test, method=network, config=judged.config, seeds=[recipe.seed])
+    if json:
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in (judged, tested)]))
+        return
+    print(f"validation {judged.metrics['accuracy']:.4f}  test {tested.metrics['accuracy']:.4f}")
+    print(out)
+
+
+@app.command(
+    help_epilogue="Example: tamis radio distill --teacher clst-rml2016 --student kd-cnn --budget 50KB --out student"
+)
+def distill(
+    *,
+    teacher: str,
+    student: str = "kd-cnn",
+    budget: str = "50KB",
+    out: Path,
+    options: DataOptions = _DATA,
+    recipe: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    skd: Annotated[SKDConfig, Parameter(name="*")] = SKDConfig(),
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Train the widest student within a budget, with a teacher and without, and report both.
+
+    Args:
+        teacher: A shipped name, a model directory or a Hub id.
+        student: kd-cnn or kd-mobilenet.
+        budget: Bytes of the int8 ONNX file, such as 50KB, or processor time for one frame in it, such as 2ms.
+        out: Folder: the student in skd/, the one trained alone in alone/, skd/model.int8.onnx, and the report.
+        options: Which frames.
+        recipe: How both are trained.
+        skd: How the teacher enters the loss.
+        device: Where to compute, as torch names devices.
+        json: Print the result lines as a JSON array.
+    """
+    import copy
+
+    from tamis.radio.bench import costs, widest
+    from tamis.radio.defects import audit_splits
+    from tamis.radio.methods import load_network
+    from tamis.radio.onnx_export import OnnxClassifier, export_onnx
+    from tamis.radio.receipt import judge, report_on, table
+    from tamis.radio.skd import distill as distill_student
+    from tamis.radio.training import train as train_network
+
+    tutor = load_network(teacher)
+    splits = options.splits()
+    task = {"samples": splits.train.samples, "samples_per_symbol": splits.train.samples_per_symbol}
+    width, taught = widest(student, budget, splits.train, seed=recipe.seed, classes=splits.train.classes, **task)
+    print(f"tamis: {student} of width {width:g} is the widest within {budget}", file=sys.stderr)
+    alone = copy.deepcopy(taught)
+    train_network(alone, splits, recipe, method=student, out=out / "alone", device=device)
+    distill_student(
+        tutor, taught, splits, recipe, skd, method=f"{student}+skd", out=out / "skd",
+        cache=out / "teacher.safetensors", device=device,
+    )  # fmt: skip
+    file = export_onnx(taught, out / "skd" / "model.int8.onnx", calibration=splits.train)
+    classifiers = {
+        teacher: tutor,
+        f"{student}+skd": taught,
+        f"{student}+skd int8": OnnxClassifier(file),
+        student: alone,
+    }
+    cost = costs({teacher: tutor, f"{student}+skd": taught, student: alone}, splits.train)
+    settings = {"width": width, "budget": budget}
+    judged = [
+        judge(one, splits.test, method=name, cost=cost.get(name), config=settings, seeds=[recipe.seed])
+        for name, one in classifiers.items()
+    ]
+    told = ["tamis", "radio", "distill", "--teacher", teacher, "--student", student, "--budget", budget]
+    command = shlex.join([*told, "--data", options.data, "--epochs", str(recipe.epochs), "--seed", str(recipe.seed)])
+    page = report_on(judged, splits.test, limit=None, findings=audit_splits(splits), command=command)
+    if json:
+        print(json_format.dumps([json_format.loads(one.run.to_json()) for one in judged]))
+    else:
+        table(judged).print()
+    print(page.write(out / "index.html"), file=sys.stderr if json else sys.stdout)
+
+
+@app.command(
+    name="eval", help_epilogue="Example: tamis radio eval clst-rml2016 kd-cnn-rml2016 --data rml2016 --out judged"
+)
+def evaluate_models(
+    *models: str,
+    options: DataOptions = _DATA,
+    everything: Annotated[bool, Parameter(name="--all-frames", negative="")] = False,
+    cost: Annotated[bool, Parameter(negative="")] = False,
+    lines: Path | None = None,
+    out: Path = Path("tamis-eval"),
+    json: Json = False,
+) -> None:
+    """Judge models on test frames: accuracy over the signal-to-noise ratio beside the limit, costs, and confusions.
+
+    Args:
+        models: Shipped names, model directories, Hub ids, or .onnx files that tamis exported.
+        options: Which frames; the test part of their split is used.
+        everything: Use all frames, not the test part: for data that none of the models was trained on.
+        cost: Also export the networks, and measure bytes and times.
+        lines: A file of result lines; curves over training frames and gains of distillation are drawn of it.
+        out: Folder of the report (index.html) and the result lines (runs.jsonl).
+        json: Print the result lines as a JSON array.
+    """
+    from tamis.core.errors import ConfigError
+    from tamis.core.files import write_whole
+    from tamis.core.progress import progress
+    from tamis.core.results import read_runs
+    from tamis.radio.bench import costs
+    from tamis.radio.defects import audit
+    from tamis.radio.methods import load_network
+    from tamis.radio.network import Network
+    from tamis.radio.onnx_export import OnnxClassifier
+    from tamis.radio.receipt import judge, limit_of, report_on, table
+
+    if not models:
+        raise ConfigError("no model is named; give shipped names or directories, such as kd-cnn-rml2016")
+    classifiers: dict[str, Network | OnnxClassifier] = {
+        name: OnnxClassifier(name) if name.endswith(".onnx") else load_network(name) for name in models
+    }
+    everyone = options.frames()
+    splits = options.splits()
+    frames = everyone if everything else splits.test
+    frames = frames.reorder(next(iter(classifiers.values())).classes)
+    networks = {name: one for name, one in classifiers.items() if isinstance(one, Network)}
+    measured = costs(networks, splits.train) if cost else {}
+    judged = []
+    with progress("judging models", total=len(classifiers)) as advance:
+        for done, (name, classifier) in enumerate(classifiers.items()):
+            if classifier.classes != frames.classes:
+                raise ConfigError(
+                    f"{name}: knows {', '.join(classifier.classes)}; the frames are of {', '.join(frames.classes)}"
+                )
+            told = {"preset": options.data, "data_seed": options.data_seed}
+            judged.append(judge(classifier, frames, method=name, cost=measured.get(name), config=told))
+            advance(done + 1)
+    command = shlex.join(["tamis", "radio", "eval", *models, "--data", options.data])
+    page = report_on(
+        judged,
+        frames,
+        limit=limit_of(frames) if options.data in ("clean", "default", "rml2016", "rml22") else None,
+        findings=audit(everyone),
+        lines=read_runs(lines) if lines else (),
+        command=command,
+    )
+    write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
+    written = page.write(out / "index.html")
+    if json:
+        print(json_format.dumps([json_format.loads(one.run.to_json()) for one in judged]))
+        return
+    table(judged).print()
+    print(written)
+
+
+def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[float]:
+    """Read numbers separated by commas."""
+    from tamis.core.errors import ConfigError
+
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"{option} is {text!r}; expected numbers separated by commas") from error
