@@ -113,8 +113,6 @@ def test_a_preset_takes_changes_over_its_own_values() -> None:
         (0.01, (4, 4, 4), (4, 4, 4, 4)),
     ],
 )
-def test_widths_are_scaled_to_multiples_of_four(
-    factor: float, cnn: tuple[int, ...], mobile: tuple[int, ...]
-) -> None:
+def test_widths_are_scaled_to_multiples_of_four(factor: float, cnn: tuple[int, ...], mobile: tuple[int, ...]) -> None:
     assert KDCNNConfig.scaled(factor).widths == cnn
     assert KDMobileNetConfig.scaled(factor).widths == mobile

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.radio.small import CLASSES, EVERY, SAMPLES, TASK, cnn, noise, tones
 
 from tamis.core.errors import ConfigError, ShapeError
 from tamis.radio.config import Normalisation
 from tamis.radio.network import Network, check_frames, normalise
-from tests.radio.small import CLASSES, EVERY, SAMPLES, TASK, cnn, noise, tones
 
 every = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 KINDS: tuple[Normalisation, ...] = ("rms", "energy", "max", "l1", "none")
@@ -37,7 +37,7 @@ def test_a_frame_is_scaled_as_its_name_says(how: Normalisation) -> None:
 
 
 @pytest.mark.parametrize("how", KINDS)
-def test_a_frame_of_zeros_stays_one_and_has_a_gradient_that_is_finite(how: Normalisation) -> None:
+def test_a_frame_of_zeros_stays_one(how: Normalisation) -> None:
     frames = torch.cat([torch.zeros(1, 2, SAMPLES), noise(1)])
     assert normalise(frames, how)[0].eq(0).all()
     assert normalise(frames, how).isfinite().all()
@@ -71,7 +71,7 @@ def test_frames_give_logits_and_vectors(make: Callable[..., Network]) -> None:
 @pytest.mark.parametrize("shape", [(1, 2, 31), (1, 1, 32), (1, 32, 2), (1, 3, 32)])
 @every
 def test_frames_of_another_shape_are_refused(make: Callable[..., Network], shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"expected \(batch, 2, 32\): I and Q are rows|parameters"):
+    with pytest.raises(ShapeError, match=r"expected \(batch, 2, 32\): I and Q are rows$"):
         make()(torch.zeros(shape))
 
 

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import zoom_fft
+from scipy.special import j0
 from scipy.stats import binomtest, kstest, uniform
 from tests.radio.test_modulation import ROLLOFF, SYMBOL_ERROR, pulse
 
 from tamis.core.errors import ConfigError
-from tamis.radio import modulation
+from tamis.radio import channel, modulation
 from tamis.radio.config import PRESETS, RML2016_CLASSES, SignalConfig
 from tamis.radio.data import Frames
 from tamis.radio.modulation import CONSTELLATIONS, MODULATIONS
@@ -244,37 +245,82 @@ def test_a_frame_begins_anywhere_in_a_symbol_or_at_its_peak(
 def test_samples_per_symbol_are_drawn_evenly_on_a_logarithmic_scale() -> None:
     frames = generate(
         "clean",
-        per_cell=100,
+        per_cell=256,
         seed=1,
         modulations=("CPFSK",),
         snrs_db=(60,),
-        samples=8192,
+        samples=4096,
         samples_per_symbol=(4.0, 16.0),
     )
     spectrum = np.abs(np.fft.fft(complex_of(frames) ** 2, axis=1))
-    upper = spectrum[:, : 8192 // 2].argmax(axis=1) / 8192  # the line at half the symbol rate
+    upper = spectrum[:, : 4096 // 2].argmax(axis=1) / 4096  # the line at half the symbol rate
     assert kstest(np.log(0.5 / upper), uniform(np.log(4), np.log(4)).cdf).pvalue > 1e-4
 
 
-def test_fading_paths_come_at_their_delays_and_with_their_magnitudes() -> None:
-    def power(**changes: Any) -> NDArray[np.float64]:
-        """Power of two carriers apart in frequency, relative to each other, tells one path from many."""
-        frames = generate(
-            "clean",
-            per_cell=400,
-            seed=1,
-            modulations=("WBFM",),
-            snrs_db=(60,),
-            fm_deviation=0.0,
-            samples=256,
-            **changes,
-        )
-        return np.abs(complex_of(frames)).std(axis=1)
+@pytest.mark.parametrize("preset", ["rml2016", "default", "rml22"])
+def test_paths_have_the_delays_magnitudes_and_doppler_of_the_preset(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[NDArray[np.complex64]]] = []
+    multipath = channel.multipath
 
-    assert power(delays=(0.0, 1.0), magnitudes=(1.0, 1.0), doppler=(0.0, 0.0)).max() < 0.01
-    assert power(delays=(0.0, 1.0), magnitudes=(1.0, 1.0), doppler=(2000.0, 2000.0)).mean() > 0.1
-    # A line of sight of all power has no fading of its own.
-    assert power(delays=(0.0,), magnitudes=(1.0,), doppler=(2000.0, 2000.0), rician_k=1e6).max() < 0.01
+    def spy(signal: Any, delays: Any, gains: Any) -> Any:
+        assert delays == signal_config(preset).delays
+        drawn.append(gains)
+        return multipath(signal, delays, gains)
+
+    monkeypatch.setattr(channel, "multipath", spy)
+    generate(preset, per_cell=8 * 256, seed=1, modulations=("BPSK",), snrs_db=(0,))
+    config, lag = signal_config(preset), 100
+    for path, magnitude in enumerate(config.magnitudes):
+        gain = np.concatenate([gains[path] for gains in drawn]).astype(complex)
+        shrunk = 1 / 3 if config.random_magnitudes and path else 1.0  # mean square of a number from 0 to 1
+        expected = magnitude**2 * shrunk
+        power = np.abs(gain[:, 0]) ** 2
+        error = power.std() / np.sqrt(len(power))
+        assert power.mean() == pytest.approx(expected, abs=4 * error)
+        # Of a line of sight, if there is one, on the first path only.
+        sight = config.rician_k / (1 + config.rician_k) if path == 0 else 0.0
+        scattered = 1 - sight
+        fourth = sight**2 + 4 * sight * scattered + scattered**2 * (2 - 1 / 8)
+        fourth *= 1 / 5 if shrunk < 1 else 1
+        assert np.mean(power**2) == pytest.approx(magnitude**4 * fourth, abs=4 * (power**2).std() / np.sqrt(len(power)))
+        products = (gain[:, lag] * gain[:, 0].conj()).real
+        hertz = np.linspace(*config.doppler, 101)
+        correlation = np.mean(j0(2 * np.pi * hertz / config.sample_rate * lag))
+        assert products.mean() == pytest.approx(expected * correlation, abs=4 * products.std() / np.sqrt(len(power)))
+
+
+def test_fading_behind_the_channel_is_a_fading_of_the_frame() -> None:
+    def ripple(**changes: Any) -> NDArray[np.float64]:
+        """How much the magnitude of a carrier varies within each frame."""
+        wanted: dict[str, Any] = {"modulations": ("WBFM",), "snrs_db": (60,), "fm_deviation": 0.0, "samples": 256}
+        return np.asarray(np.abs(complex_of(generate("clean", per_cell=400, seed=1, **wanted, **changes))).std(axis=1))
+
+    two: dict[str, Any] = {"delays": (0.0, 1.0), "magnitudes": (1.0, 1.0)}
+    assert ripple(**two, doppler=(0.0, 0.0)).max() < 0.01
+    assert ripple(**two, doppler=(2000.0, 2000.0)).mean() > 0.1
+    line_of_sight = ripple(delays=(0.0,), magnitudes=(1.0,), doppler=(2000.0, 2000.0), rician_k=1e6)
+    assert line_of_sight.max() < 0.01
+
+
+def test_what_a_delay_wraps_round_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[NDArray[np.complex64]] = []
+    multipath = channel.multipath
+
+    def spy(signal: Any, delays: Any, gains: Any) -> Any:
+        sent.append(signal.copy())
+        return multipath(signal, delays, gains)
+
+    monkeypatch.setattr(channel, "multipath", spy)
+    wanted: dict[str, Any] = {"modulations": ("QPSK",), "snrs_db": (60,), "delays": (40.0,), "magnitudes": (1.0,)}
+    late = complex_of(generate("clean", per_cell=256, seed=1, **wanted))
+    (early,) = sent
+    early = early[:, channel.REACH : channel.REACH + 128]  # what was sent 40 samples before a frame
+    likeness = (
+        np.abs(np.sum(late * early.conj(), axis=1)) / np.linalg.norm(late, axis=1) / np.linalg.norm(early, axis=1)
+    )
+    assert likeness.min() > 0.999
 
 
 @pytest.mark.parametrize("snr_db", [-5, 10])

@@ -1,7 +1,10 @@
 """KD-CNN and KD-MobileNet: their counts, and their layouts against functions written out."""
 
+import itertools
+
 import pytest
 import torch
+from tests.radio.small import cnn, mobile, noise
 from torch import Tensor
 from torch.nn import functional
 
@@ -9,7 +12,6 @@ from tamis.radio.config import KDCNNConfig, KDMobileNetConfig
 from tamis.radio.cost import parameters
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
-from tests.radio.small import cnn, mobile, noise
 
 
 def cnn_count(widths: tuple[int, ...], hidden: int, classes: int) -> int:
@@ -20,7 +22,7 @@ def cnn_count(widths: tuple[int, ...], hidden: int, classes: int) -> int:
 
 def mobile_count(widths: tuple[int, ...], expansion: int, classes: int) -> int:
     total = 7 * 2 * widths[0] + 2 * widths[0]
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         for before in (a, b):
             inside = expansion * before
             total += before * inside + 2 * inside + 5 * inside + 2 * inside + inside * b + 2 * b

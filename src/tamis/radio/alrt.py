@@ -29,9 +29,9 @@ Phase = Literal["known", "unknown"]
 Symbols = Literal["tight", "rigorous"]
 """How many symbols a frame shows.
 
-"tight" counts as many as last as long as the frame: what a good receiver really has, though a frame also holds parts of
-the pulses of symbols outside of it. "rigorous" counts every symbol of which any part is in the frame, and each in full:
-a limit beyond doubt, and loose.
+"tight" counts as many as last as long as the frame: what a good receiver really has, to about a hundredth of accuracy,
+for a frame also holds parts of the pulses of symbols outside of it, and its noise is measured against its own power.
+"rigorous" counts every symbol of which any part is in the frame, and each in full: a limit beyond doubt, and loose.
 """
 
 _PHASES = 64

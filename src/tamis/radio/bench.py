@@ -1,11 +1,11 @@
-"""What a network costs where it runs: bytes, milliseconds and frames a second; and the widest student for a budget."""
+"""What a network costs where it runs: bytes, milliseconds and frames a second."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +14,12 @@ from typing import Any
 
 import torch
 
-from tamis.core.budget import Budget, Keep
-from tamis.core.errors import BudgetError, ConfigError
 from tamis.core.results import Run
-from tamis.radio.config import KDCNNConfig, KDMobileNetConfig
 from tamis.radio.cost import macs, parameters
 from tamis.radio.data import Frames
-from tamis.radio.kdcnn import KDCNN
-from tamis.radio.kdmobilenet import KDMobileNet
 from tamis.radio.network import Network
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
 
-STUDENTS: dict[str, tuple[type[Network], Callable[..., Any]]] = {
-    "kd-cnn": (KDCNN, KDCNNConfig.scaled),
-    "kd-mobilenet": (KDMobileNet, KDMobileNetConfig.scaled),
-}
-"""Students whose width can be chosen, by name."""
-_WIDTHS = tuple(step / 8 for step in range(1, 33))
 _BATCH = 256
 
 
@@ -132,52 +121,6 @@ def cost_run(name: str, cost: Cost, calibration: Frames, seconds: float) -> Run:
         seconds=seconds,
         config={"runtime": "onnxruntime", "threads": 1, "batch": _BATCH},
     )
-
-
-def widest(student: str, budget: Keep, calibration: Frames, **changes: Any) -> tuple[float, Network]:
-    """Find the widest student whose int8 ONNX file, or whose time for one frame in it, is within a budget.
-
-    Args:
-        student: "kd-cnn" or "kd-mobilenet".
-        budget: Bytes such as "50KB", or a time such as "2ms", of the processor on one core of this machine.
-        calibration: Frames to set the int8 ranges by.
-        changes: Fields of the student's configuration, such as `classes`.
-
-    Returns:
-        The factor of the widths, a multiple of 1/8 up to 4, and an untrained student of that width.
-
-    Raises:
-        BudgetError: If the budget is neither bytes nor a time, or even the narrowest student exceeds it.
-        ConfigError: If there is no such student.
-    """
-    if student not in STUDENTS:
-        raise ConfigError(f"{student!r} is no student of which the width can be chosen; expected {', '.join(STUDENTS)}")
-    limit = Budget.parse(budget)
-    if limit.kind not in ("bytes", "seconds"):
-        raise BudgetError(f"budget is {limit}; expected bytes such as 50KB, or a time such as 2ms")
-    kind, configure = STUDENTS[student]
-    low, high, best = 0, len(_WIDTHS) - 1, None
-    while low <= high:
-        middle = (low + high) // 2
-        network = kind(configure(_WIDTHS[middle], **changes))
-        spent = _spent(network, calibration, limit)
-        if spent <= limit.value:
-            best, low = (_WIDTHS[middle], network), middle + 1
-        else:
-            least, high = spent, middle - 1
-    if best is None:
-        need = f"{least:.0f} bytes" if limit.kind == "bytes" else f"{least * 1000:.2g} ms"
-        raise BudgetError(f"budget is {limit}; the narrowest {student} takes {need}; give that much")
-    return best
-
-
-def _spent(network: Network, calibration: Frames, limit: Budget) -> float:
-    with TemporaryDirectory() as folder:
-        file = export_onnx(network, Path(folder) / "student.onnx", calibration=calibration)
-        if limit.kind == "bytes":
-            return file.stat().st_size
-        with one_thread():
-            return timed({0: (OnnxClassifier(file), 1)}, 9)[0]
 
 
 @contextmanager

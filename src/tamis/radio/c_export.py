@@ -1,47 +1,52 @@
 """Students as C for microcontrollers: one source file and its header, C99, static buffers, no dependency.
 
-A network is read as a list of steps with batch normalisation folded in. In int8, weights have one scale a channel and
-signals one scale each, set by calibration frames; totals are brought back to 8 bits by an integer multiplication and a
-shift, as TensorFlow Lite defines it; the logits are float. The same kernels serve float32.
+The kernels are the same for int8 and float32; only the arithmetic of a cell differs. They stand in `c/` as they are
+written out, and are bit for bit the same on every machine that keeps to IEEE 754 and fuses no multiplications.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
 
 import tamis
 from tamis.core.errors import ConfigError
 from tamis.core.files import write_whole
+from tamis.radio.c_steps import (
+    Average,
+    Convolution,
+    Signal,
+    Step,
+    Sum,
+    float32_constants,
+    follow,
+    int8_constants,
+    read_steps,
+    with_scale,
+)
 from tamis.radio.calibration import calibration_frames
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
 from tamis.radio.network import Network, normalise
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from tamis.radio.config import Normalisation
     from tamis.radio.data import Frames
 
 TEMPLATES = Path(__file__).parent / "c"
 """What the C files are made of."""
-_LOW, _HIGH = -128, 127
-_ADD_SHIFT = 20
-_BATCH = 256
 _COLUMNS = 24
+_PLAIN = string.ascii_letters + string.digits + " +-./_"
 _SCALES = {
     "rms": ("scale += power;", "sqrtf(scale / SAMPLES)"),
     "energy": ("scale += power;", "sqrtf(scale)"),
@@ -86,16 +91,16 @@ def export_c(network: Network, folder: str | Path, *, name: str, calibration: Fr
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ConfigError(f"name is {name!r}; expected lower-case letters, digits and _, such as kd_cnn")
     config = network.config
-    steps = _steps(network)
+    steps = read_steps(network)
     if calibration is None:
         precision = "float32"
-        signals = _signals(steps, torch.zeros(1, 2, config.samples))
+        signals = follow(steps, torch.zeros(1, 2, config.samples))
     else:
         precision = "int8"
         iq = torch.from_numpy(calibration_frames(calibration, config).iq)
-        signals = [_ranged(signal) for signal in _signals(steps, normalise(iq, config.normalisation))]
-    convert = _float32 if calibration is None else _int8
-    data = [_declare(i, step, signals, convert(i, step, signals)) for i, step in enumerate(steps)]
+        signals = [with_scale(signal) for signal in follow(steps, normalise(iq, config.normalisation))]
+    convert = float32_constants if calibration is None else int8_constants
+    data = [_declare(i, steps[i], signals, convert(steps, signals, i)) for i in range(len(steps))]
     buffers, calls = _program(steps, signals)
     words = {
         "name": name,
@@ -127,215 +132,11 @@ def export_c(network: Network, folder: str | Path, *, name: str, calibration: Fr
     )
 
 
-@dataclass(frozen=True)
-class _Convolution:
-    """A convolution or a linear layer, and what follows it up to the next one."""
-
-    weight: NDArray[np.float64]
-    """Of shape (out, in, kernel), or (channels, 1, kernel) if each channel is convolved alone."""
-    bias: NDArray[np.float64]
-    alone: bool = False
-    stride: int = 1
-    pool: int = 1
-    low: float = -math.inf
-    high: float = math.inf
-
-
-@dataclass(frozen=True)
-class _Average:
-    """The mean over time."""
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """Adds an earlier signal to the last one."""
-
-    first: int
-    """Index of the earlier signal: signal 0 is the input, signal i + 1 comes out of step i."""
-
-
-_Step = _Convolution | _Average | _Sum
-
-
-def _steps(network: KDCNN | KDMobileNet) -> list[_Step]:
-    steps: list[_Step] = []
-
-    def read(modules: Iterable[nn.Module]) -> None:
-        for module in modules:
-            if isinstance(module, nn.Sequential):
-                read(module)
-            elif isinstance(module, nn.Dropout):
-                continue
-            elif isinstance(module, nn.Conv2d):
-                weight = _array(module.weight).squeeze(2)
-                alone = module.groups > 1
-                steps.append(_Convolution(weight, np.zeros(len(weight)), alone=alone, stride=module.stride[1]))
-            elif isinstance(module, nn.Linear):
-                steps.append(_Convolution(_array(module.weight)[:, :, None], _array(module.bias)))
-            elif isinstance(module, nn.BatchNorm2d | nn.ReLU | nn.ReLU6 | nn.MaxPool2d):
-                steps[-1] = _extend(steps[-1], module)
-            else:  # an inverted residual
-                assert isinstance(module.layers, nn.Sequential)
-                first = len(steps)
-                read(module.layers)
-                if module.residual:
-                    steps.append(_Sum(first))
-
-    read(network.convolutions)
-    steps.append(_Average())
-    read([network.head])
-    return steps
-
-
-def _extend(step: _Step, module: nn.Module) -> _Convolution:
-    """Take what follows a convolution into it."""
-    assert isinstance(step, _Convolution)
-    if isinstance(module, nn.BatchNorm2d):
-        assert module.running_mean is not None
-        assert module.running_var is not None
-        gain = _array(module.weight) / np.sqrt(_array(module.running_var) + module.eps)
-        bias = _array(module.bias) - _array(module.running_mean) * gain
-        return replace(step, weight=step.weight * gain[:, None, None], bias=bias)
-    if isinstance(module, nn.MaxPool2d):
-        return replace(step, pool=2)
-    return replace(step, low=0.0, high=6.0 if isinstance(module, nn.ReLU6) else math.inf)
-
-
-def _array(tensor: Tensor) -> NDArray[np.float64]:
-    return tensor.detach().double().numpy()
-
-
-@dataclass(frozen=True)
-class _Signal:
-    """What goes from step to step."""
-
-    channels: int
-    length: int
-    margin: int
-    """Steps of zero that the next convolution needs on either side."""
-    low: float
-    high: float
-    """Least and greatest value seen."""
-    scale: float = 1.0
-    zero: int = 0
-    """In int8: value = scale * (cell - zero)."""
-
-
-def _signals(steps: Sequence[_Step], iq: Float32[Tensor, "frames 2 samples"]) -> list[_Signal]:
-    """Run scaled frames through the steps, and note the shapes and the ranges of all signals."""
-    signals: list[_Signal] = []
-    for batch in torch.split(iq, _BATCH):
-        values = [batch]
-        for step in steps:
-            values.append(_run(step, values))
-        for i, value in enumerate(values):
-            reader = steps[i] if i < len(steps) else None
-            margin = reader.weight.shape[2] // 2 if isinstance(reader, _Convolution) else 0
-            low, high = float(value.amin()), float(value.amax())
-            if i == len(signals):
-                signals.append(_Signal(value.shape[1], value.shape[2], margin, low, high))
-            else:
-                signals[i] = replace(signals[i], low=min(low, signals[i].low), high=max(high, signals[i].high))
-    return signals
-
-
-def _run(step: _Step, values: Sequence[Tensor]) -> Tensor:
-    last = values[-1]
-    if isinstance(step, _Sum):
-        return values[step.first] + last
-    if isinstance(step, _Average):
-        return last.mean(dim=2, keepdim=True)
-    weight, bias = torch.from_numpy(step.weight).float().unsqueeze(2), torch.from_numpy(step.bias).float()
-    groups = len(bias) if step.alone else 1
-    padding = (0, weight.shape[3] // 2)
-    totals = functional.conv2d(last.unsqueeze(2), weight, bias, (1, step.stride), padding, groups=groups)
-    return functional.max_pool2d(totals, (1, step.pool)).squeeze(2).clamp(step.low, step.high)
-
-
-def _ranged(signal: _Signal) -> _Signal:
-    """Set the int8 scale of a signal, so that 0 is a cell."""
-    low, high = min(signal.low, 0.0), max(signal.high, 0.0)
-    scale = float(np.float32((high - low) / (_HIGH - _LOW))) or 1.0
-    return replace(signal, scale=scale, zero=round(_LOW - low / scale))
-
-
-def _float32(i: int, step: _Step, signals: Sequence[_Signal]) -> dict[str, Any]:
-    """Make what the C structure of step i holds, beside shapes."""
-    before = signals[i]
-    if isinstance(step, _Sum):
-        return {}
-    if isinstance(step, _Average):
-        layer = {"bias": np.zeros(before.channels, np.float32), "scale": np.float32(1 / before.length)}
-    else:
-        layer = {
-            "weight": _in_memory(step).astype(np.float32),
-            "bias": step.bias.astype(np.float32),
-            "scale": np.float32(1),
-        }
-    low, high = (step.low, step.high) if isinstance(step, _Convolution) else (-math.inf, math.inf)
-    largest = float(np.finfo(np.float32).max)
-    return {**layer, "low": np.float32(max(low, -largest)), "high": np.float32(min(high, largest))}
-
-
-def _int8(i: int, step: _Step, signals: Sequence[_Signal]) -> dict[str, Any]:
-    """Make what the C structure of step i holds, beside shapes.
-
-    Source:
-        Scales and zeros as TensorFlow Lite's 8-bit specification has them; its addition, too.
-    """
-    before, after = signals[i], signals[i + 1]
-    anything = {"zero": after.zero, "low": _LOW, "high": _HIGH}
-    if isinstance(step, _Sum):
-        pair = (signals[step.first], before)
-        largest = 2 * max(signal.scale for signal in pair)
-        ratios = np.array([*(signal.scale / largest for signal in pair), largest / after.scale / 2**_ADD_SHIFT])
-        multipliers, shifts = _fixed_point(ratios)
-        zeros = np.array([signal.zero for signal in pair], np.int8)
-        return {**anything, "zeros": zeros, "multipliers": multipliers, "shifts": shifts}
-    if isinstance(step, _Average):
-        offset = np.full(before.channels, -before.length * before.zero, np.int32)
-        multiplier, shift = _fixed_point(np.full(before.channels, before.scale / after.scale / before.length))
-        return {**anything, "bias": offset, "multiplier": multiplier, "shift": shift}
-    weight, bias = _in_memory(step), step.bias
-    axes = (0,) if step.alone else (1, 2)
-    # a channel whose weights are next to nothing beside its bias must not push the bias out of 32 bits
-    scale = np.maximum(np.abs(weight).max(axis=axes) / _HIGH, np.abs(bias) / before.scale / 2**30)
-    scale = np.where(scale > 0, scale, 1.0)
-    cells = np.rint(weight / (scale if step.alone else scale[:, None, None]))
-    totals = np.rint(bias / (scale * before.scale)) - before.zero * cells.sum(axis=axes)
-    layer = {"weight": cells.astype(np.int8), "bias": totals.astype(np.int32)}
-    if i == len(signals) - 2:
-        return {**layer, "scale": (scale * before.scale).astype(np.float32)}
-    multiplier, shift = _fixed_point(scale * before.scale / after.scale)
-    low, high = (after.zero + np.clip(bound / after.scale, -512, 512) for bound in (step.low, step.high))
-    bounds = {"zero": after.zero, "low": max(_LOW, round(low)), "high": min(_HIGH, round(high))}
-    return {**bounds, **layer, "multiplier": multiplier, "shift": shift}
-
-
-def _in_memory(step: _Convolution) -> NDArray[np.float64]:
-    """Order weights as the kernels read them: (out, kernel, in), or (kernel, channels)."""
-    return step.weight[:, 0].T if step.alone else step.weight.transpose(0, 2, 1)
-
-
-def _fixed_point(ratios: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Write positive numbers as multiplier * 2^(shift - 31), the multiplier in [2^30, 2^31), or 0 for next to nothing.
-
-    >>> [array.tolist() for array in _fixed_point(np.array([0.75, 0.375, 1e-12]))]
-    [[1610612736, 1610612736, 0], [0, -1, 0]]
-    """
-    mantissa, exponent = np.frexp(ratios)
-    multiplier = np.rint(mantissa * 2**31)
-    exponent = exponent + (multiplier == 2**31)
-    multiplier = np.where(multiplier == 2**31, 2**30, multiplier)
-    small = exponent < -31
-    return np.where(small, 0, multiplier).astype(np.int32), np.where(small, 0, exponent).astype(np.int8)
-
-
-def _program(steps: Sequence[_Step], signals: Sequence[_Signal]) -> tuple[str, str]:
+def _program(steps: Sequence[Step], signals: Sequence[Signal]) -> tuple[str, str]:
     """Give every signal a buffer that nobody needs any more; return the buffers, and the calls of the steps."""
     until = list(range(len(steps)))
     for i, step in enumerate(steps):
-        if isinstance(step, _Sum):
+        if isinstance(step, Sum):
             until[step.first] = i
     sizes: list[int] = []
     held: dict[int, int] = {}
@@ -350,7 +151,7 @@ def _program(steps: Sequence[_Step], signals: Sequence[_Signal]) -> tuple[str, s
             calls.append(f"load(iq, buffer_{held[0]});")
             continue
         step = steps[i - 1]
-        read = [step.first, i - 1] if isinstance(step, _Sum) else [i - 1]
+        read = [step.first, i - 1] if isinstance(step, Sum) else [i - 1]
         kernel = _kernel(step)
         operands = ", ".join(f"buffer_{held[j]}" for j in (*read, i))
         calls.append(f"{kernel}(&step_{i - 1}, {operands});")
@@ -359,25 +160,25 @@ def _program(steps: Sequence[_Step], signals: Sequence[_Signal]) -> tuple[str, s
     return buffers, "\n".join(f"    {call}" for call in calls)
 
 
-def _kernel(step: _Step) -> str:
-    if isinstance(step, _Convolution):
+def _kernel(step: Step) -> str:
+    if isinstance(step, Convolution):
         return "convolve_alone" if step.alone else "convolve"
-    return "average" if isinstance(step, _Average) else "add"
+    return "average" if isinstance(step, Average) else "add"
 
 
-def _declare(i: int, step: _Step, signals: Sequence[_Signal], constants: dict[str, Any]) -> str:
+def _declare(i: int, step: Step, signals: Sequence[Signal], constants: dict[str, Any]) -> str:
     """Write the C structure of step i, and the arrays that it points to."""
     before, after = signals[i], signals[i + 1]
     fields: dict[str, Any] = {"in": before.channels, "out": after.channels, "length": after.length}
-    if isinstance(step, _Convolution):
+    if isinstance(step, Convolution):
         fields |= {"kernel": step.weight.shape[2], "stride": step.stride, "pool": step.pool, "margin": after.margin}
-    elif isinstance(step, _Average):
+    elif isinstance(step, Average):
         fields["kernel"] = before.length
     else:
         fields = {"cells": after.channels * after.length}
     lines = []
     for name, value in constants.items():
-        if isinstance(value, np.ndarray) and not isinstance(step, _Sum):
+        if isinstance(value, np.ndarray) and not isinstance(step, Sum):
             kind = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}[value.dtype.name]
             lines.append(f"static const {kind} {name}_{i}[] = {{\n{_numbers(value)}\n}};")
             fields[name] = f"{name}_{i}"
@@ -385,7 +186,7 @@ def _declare(i: int, step: _Step, signals: Sequence[_Signal], constants: dict[st
             fields[name] = "{" + ", ".join(map(_number, value.tolist())) + "}"
         else:
             fields[name] = _number(value)
-    kind = "sum" if isinstance(step, _Sum) else "layer"
+    kind = "sum" if isinstance(step, Sum) else "layer"
     members = ", ".join(f".{name} = {value}" for name, value in fields.items())
     lines.append(f"static const struct {kind} step_{i} = {{{members}}};\n")
     return "\n".join(lines)
@@ -407,7 +208,7 @@ def _number(value: Any) -> str:
 
 def _string(text: str) -> str:
     """Write a string in C; every byte that might mean something to a compiler in octal."""
-    return '"' + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\{b:03o}" for b in text.encode()) + '"'
+    return '"' + "".join(chr(b) if chr(b) in _PLAIN else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
 def _gather(normalisation: Normalisation) -> str:

@@ -44,6 +44,7 @@ _FLAGS = ("-std=c99", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra"
 _PACKAGES = {
     "gcc": "gcc",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-size": "binutils-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
 }
 
@@ -135,7 +136,7 @@ def _write_frames(export: CExport, iq: Float32[np.ndarray, "frames 2 samples"], 
     iq.astype("<f4").tofile(folder / "frames.f32")
 
 
-def _run(command: Sequence[str], folder: Path, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], folder: Path, timeout: int | None = None) -> subprocess.CompletedProcess[str]:
     tool = command[0]
     if shutil.which(tool) is None:
         raise ConfigError(f"{tool} is not installed; on Debian: apt-get install {_PACKAGES[tool]}")

@@ -220,40 +220,16 @@ def distill(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    import copy
-
-    from tamis.radio.bench import costs, widest
     from tamis.radio.defects import audit_splits
     from tamis.radio.methods import load_network
-    from tamis.radio.onnx_export import OnnxClassifier, export_onnx
-    from tamis.radio.receipt import judge, report_on, table
-    from tamis.radio.skd import distill as distill_student
-    from tamis.radio.training import train as train_network
+    from tamis.radio.receipt import report_on, table
+    from tamis.radio.shrink import shrink
 
     tutor = load_network(teacher)
     splits = options.splits()
-    task = {"samples": splits.train.samples, "samples_per_symbol": splits.train.samples_per_symbol}
-    width, taught = widest(student, budget, splits.train, seed=recipe.seed, classes=splits.train.classes, **task)
+    judged = shrink(tutor, teacher, student, budget, splits, recipe, skd, out=out, device=device)
+    width = judged[0].run.config["width"]
     print(f"tamis: {student} of width {width:g} is the widest within {budget}", file=sys.stderr)
-    alone = copy.deepcopy(taught)
-    train_network(alone, splits, recipe, method=student, out=out / "alone", device=device)
-    distill_student(
-        tutor, taught, splits, recipe, skd, method=f"{student}+skd", out=out / "skd",
-        cache=out / "teacher.safetensors", device=device,
-    )  # fmt: skip
-    file = export_onnx(taught, out / "skd" / "model.int8.onnx", calibration=splits.train)
-    classifiers = {
-        teacher: tutor,
-        f"{student}+skd": taught,
-        f"{student}+skd int8": OnnxClassifier(file),
-        student: alone,
-    }
-    cost = costs({teacher: tutor, f"{student}+skd": taught, student: alone}, splits.train)
-    settings = {"width": width, "budget": budget}
-    judged = [
-        judge(one, splits.test, method=name, cost=cost.get(name), config=settings, seeds=[recipe.seed])
-        for name, one in classifiers.items()
-    ]
     told = ["tamis", "radio", "distill", "--teacher", teacher, "--student", student, "--budget", budget]
     command = shlex.join([*told, "--data", options.data, "--epochs", str(recipe.epochs), "--seed", str(recipe.seed)])
     page = report_on(judged, splits.test, limit=None, findings=audit_splits(splits), command=command)
@@ -335,6 +311,69 @@ def evaluate_models(
         return
     table(judged).print()
     print(written)
+
+
+@app.command(help_epilogue="Example: tamis radio export kd-cnn-rml2016 --data rml2016 --out kd-cnn")
+def export(model: str, /, *, out: Path, options: DataOptions = _DATA, json: Json = False) -> None:
+    """Write a model as ONNX in float32 and int8, and a student as C too; measure what each form lost.
+
+    Args:
+        model: A shipped name, a model directory or a Hub id.
+        out: Folder of the files.
+        options: Which frames: int8 ranges are set by the training part of their split, and the test part judges.
+        json: Print a JSON array of the forms.
+    """
+    from dataclasses import asdict
+
+    from tamis.radio.export import export as export_network
+    from tamis.radio.export import table
+    from tamis.radio.methods import load_network
+
+    network = load_network(model)
+    splits = options.splits()
+    forms = export_network(
+        network,
+        out,
+        calibration=splits.train.reorder(network.classes),
+        test=splits.test.reorder(network.classes),
+    )
+    if json:
+        print(json_format.dumps([asdict(one) for one in forms]))
+    else:
+        table(forms).print()
+        print(out)
+
+
+@app.command(help_epilogue="Example: tamis radio bench clst-rml2016 kd-cnn-rml2016 --json")
+def bench(*models: str, options: DataOptions = _DATA, rounds: Count = 9, json: Json = False) -> None:
+    """Measure what models cost: bytes of their ONNX files, and times on one core of this machine.
+
+    Args:
+        models: Shipped names, model directories or Hub ids; names of networks are taken with random weights.
+        options: Frames to set the int8 ranges by; the training part of their split is used.
+        rounds: How often each is timed, in turns.
+        json: Print the result lines as a JSON array.
+    """
+    import time
+
+    from tamis.core.report import Table
+    from tamis.radio.bench import cost_run, costs
+    from tamis.radio.methods import NETWORKS, build, load_network
+    from tamis.radio.receipt import COST_HEADERS, cost_cells
+
+    if not models:
+        models = tuple(NETWORKS)
+    frames = options.splits().train
+    start = time.perf_counter()
+    task = {"classes": frames.classes, "samples": frames.samples}
+    networks = {name: build(name, seed=0, **task) if name in NETWORKS else load_network(name) for name in models}
+    measured = costs(networks, frames, rounds=rounds)
+    if json:
+        seconds = time.perf_counter() - start
+        runs = [cost_run(name, cost, frames, seconds) for name, cost in measured.items()]
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
+        return
+    Table(["model", *COST_HEADERS], [[name, *cost_cells(cost)] for name, cost in measured.items()]).print()
 
 
 def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[float]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tamis.radio.data import Frames
     from tamis.radio.defects import Finding
 
+COST_HEADERS = ("parameters", "MACs", "float32", "int8", "float32 ms", "int8 ms", "int8 frames/s")
+"""Headings of the columns that `cost_cells` fills."""
 _SHOWN_SNRS = 6
 
 
@@ -343,16 +345,17 @@ def table(judged: Sequence[Judged]) -> Table:
         metrics, (low, high) = one.run.metrics, one.run.intervals["accuracy"]
         row: list[Cell] = [one.run.method, round(metrics["accuracy"], 4), f"{low:.3f} to {high:.3f}"]
         row += [round(metrics[name], 4) if name in metrics else None for name in ("accuracy_from_0_db", "macro_f1")]
-        rows.append([*row, *(_cost_cells(one.cost) if costed else [])])
+        rows.append([*row, *(cost_cells(one.cost) if costed else [])])
     if costed:
-        headers += ["parameters", "MACs", "float32", "int8", "float32 ms", "int8 ms", "int8 frames/s"]
+        headers += COST_HEADERS
     notes = (
         ["Bytes are of the ONNX file; times are of one core of this machine, ms for one frame alone."] if costed else []
     )
     return Table(headers, rows, caption="All classifiers on the same frames", notes=notes)
 
 
-def _cost_cells(cost: Cost | None) -> list[Cell]:
+def cost_cells(cost: Cost | None) -> list[Cell]:
+    """Write a cost as the cells of a row; dashes if it was not measured."""
     if cost is None:
         return [None] * 7
     return [

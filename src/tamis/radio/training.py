@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import math
-import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -316,18 +315,17 @@ class _EveryEpoch(Callback):
 
 @contextmanager
 def _quietly(threads: int) -> Iterator[None]:
-    """Keep Lightning's advice to itself, and torch's threads and random state and Ctrl-C as they were."""
+    """Keep Lightning's advice to itself, and torch's threads and random state as they were."""
     logger, before = logging.getLogger("pytorch_lightning"), torch.get_num_threads()
-    level, interrupt = logger.level, signal.getsignal(signal.SIGINT)
+    level = logger.level
     logger.setLevel(logging.ERROR)
     torch.set_num_threads(threads)
     try:
         with warnings.catch_warnings(), torch.random.fork_rng():
-            warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             yield
-    except SystemExit:  # Lightning turns Ctrl-C into an exit, and ignores it from then on
-        signal.signal(signal.SIGINT, interrupt)
+    except SystemExit:  # Lightning turns Ctrl-C into an exit
         raise KeyboardInterrupt from None
     finally:
         torch.set_num_threads(before)

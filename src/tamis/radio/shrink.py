@@ -1,0 +1,135 @@
+"""A student for a budget: the widest that fits, trained with a teacher and without."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from tamis.core.budget import Budget, Keep
+from tamis.core.errors import BudgetError, ConfigError
+from tamis.core.seed import derive
+from tamis.radio.bench import costs, one_thread, timed
+from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainConfig
+from tamis.radio.data import Frames, Splits
+from tamis.radio.evaluate import Classifier
+from tamis.radio.kdcnn import KDCNN
+from tamis.radio.kdmobilenet import KDMobileNet
+from tamis.radio.network import Network
+from tamis.radio.onnx_export import OnnxClassifier, export_onnx
+from tamis.radio.receipt import Judged, judge
+from tamis.radio.skd import distill
+from tamis.radio.training import train
+
+STUDENTS: dict[str, tuple[type[Network], Callable[..., Any]]] = {
+    "kd-cnn": (KDCNN, KDCNNConfig.scaled),
+    "kd-mobilenet": (KDMobileNet, KDMobileNetConfig.scaled),
+}
+"""Students whose width can be chosen, by name."""
+_WIDTHS = tuple(step / 8 for step in range(1, 33))
+
+
+def shrink(
+    teacher: Network,
+    name: str,
+    student: str,
+    budget: Keep,
+    data: Splits,
+    recipe: TrainConfig,
+    skd: SKDConfig,
+    *,
+    out: Path,
+    device: str = "cpu",
+) -> list[Judged]:
+    """Train the widest student within a budget with a teacher and without, and judge both beside the teacher.
+
+    Args:
+        teacher: Trained on the same classes.
+        name: What the teacher is called.
+        student: "kd-cnn" or "kd-mobilenet".
+        budget: Bytes of the int8 ONNX file, or processor time for one frame in it.
+        data: Frames to train on, to validate on and to judge by.
+        recipe: How both are trained.
+        skd: How the teacher enters the loss.
+        out: Folder: the student in skd/ with model.int8.onnx, the one trained alone in alone/.
+        device: "cpu" or "cuda".
+
+    Returns:
+        The teacher, the student with it, the same in int8, and the student alone, judged on the test frames.
+
+    Raises:
+        BudgetError: If the budget is neither bytes nor a time, or even the narrowest student exceeds it.
+        ConfigError: If there is no such student, or teacher and data do not have the same classes.
+        ShapeError: If the frames have another length than those of the teacher.
+    """
+    width, taught = widest(student, budget, data.train, seed=recipe.seed)
+    alone = copy.deepcopy(taught)
+    both = f"{student}+skd"
+    cache = out / "teacher.safetensors"
+    distill(teacher, taught, data, recipe, skd, method=both, out=out / "skd", cache=cache, device=device)
+    train(alone, data, recipe, method=student, out=out / "alone", device=device)
+    int8 = OnnxClassifier(export_onnx(taught, out / "skd" / "model.int8.onnx", calibration=data.train))
+    cost = costs({name: teacher, both: taught, student: alone}, data.train)
+    told = {"width": width, "budget": str(Budget.parse(budget))}
+    classifiers: dict[str, Classifier] = {name: teacher, both: taught, f"{both} int8": int8, student: alone}
+    return [
+        judge(one, data.test, method=method, cost=cost.get(method), config=told, seeds=[recipe.seed])
+        for method, one in classifiers.items()
+    ]
+
+
+def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tuple[float, Network]:
+    """Find the widest student whose int8 ONNX file, or whose time for one frame in it, is within a budget.
+
+    Args:
+        student: "kd-cnn" or "kd-mobilenet".
+        budget: Bytes such as "50KB", or a time such as "2ms", of the processor on one core of this machine.
+        calibration: Frames that the student is for; they set its classes, its length and the int8 ranges.
+        seed: Of the initial weights.
+
+    Returns:
+        The factor of the widths, a multiple of 1/8 up to 4, and an untrained student of that width.
+
+    Raises:
+        BudgetError: If the budget is neither bytes nor a time, or even the narrowest student exceeds it.
+        ConfigError: If there is no such student.
+    """
+    if student not in STUDENTS:
+        raise ConfigError(f"{student!r} is no student of which the width can be chosen; expected {', '.join(STUDENTS)}")
+    limit = Budget.parse(budget)
+    if limit.kind not in ("bytes", "seconds"):
+        raise BudgetError(f"budget is {limit}; expected bytes such as 50KB, or a time such as 2ms")
+    kind, configure = STUDENTS[student]
+    task = {
+        "classes": calibration.classes,
+        "samples": calibration.samples,
+        "samples_per_symbol": calibration.samples_per_symbol,
+    }
+    low, high, best = 0, len(_WIDTHS) - 1, None
+    while low <= high:
+        middle = (low + high) // 2
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(seed, "weights"))
+            network = kind(configure(_WIDTHS[middle], **task))
+        spent = _spent(network, calibration, limit)
+        if spent <= limit.value:
+            best, low = (_WIDTHS[middle], network), middle + 1
+        else:
+            least, high = spent, middle - 1
+    if best is None:
+        need = f"{least:.0f} bytes" if limit.kind == "bytes" else f"{least * 1000:.2g} ms"
+        raise BudgetError(f"budget is {limit}; the narrowest {student} takes {need}; give that much")
+    return best
+
+
+def _spent(network: Network, calibration: Frames, limit: Budget) -> float:
+    with TemporaryDirectory() as folder:
+        file = export_onnx(network, Path(folder) / "student.onnx", calibration=calibration)
+        if limit.kind == "bytes":
+            return file.stat().st_size
+        with one_thread():
+            return timed({0: (OnnxClassifier(file), 1)}, 9)[0]
