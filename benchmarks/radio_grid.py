@@ -14,6 +14,7 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     few        a tenth and three tenths of the training frames: ClST-T and the two best baselines, three seeds
     presets    the other presets of the generator, one seed
     sizes      ClST-S and ClST-B, one seed
+    limit      six linear classes in white noise, ten times the frames: how near the physical limit networks come
     headline   the lines on which claims rest: means over the seeds of what the stages before have measured
 
 Data: preset rml2016, 11 classes × 20 signal-to-noise ratios × 200 frames, of which 120, 40 and 40 are for training,
@@ -46,7 +47,7 @@ RATES = (1e-3, 2.5e-3, 6e-3)
 SEEDS = (0, 1, 2)
 HALF = ("vt-cnn2", "mcldnn", "lstm2", "iqformer")
 """Networks that train faster in bfloat16 on a CPU that has it."""
-BASELINES = ("kd-cnn", "pet-cgdnn", "resnet-1d", "mcldnn", "kd-mobilenet", "lstm2", "vt-cnn2", "iqformer")
+BASELINES = ("kd-cnn", "kd-mobilenet", "resnet-1d", "pet-cgdnn", "mcldnn", "lstm2", "vt-cnn2", "iqformer")
 HEADLINE = ("clst-t", *BASELINES)
 ABLATIONS: dict[str, dict[str, Any]] = {
     "flat": {"dims": (104,), "depths": (4,), "heads": (4,), "kernels": (15,), "strides": (8,)},
@@ -60,7 +61,8 @@ DISTILLATIONS: dict[str, dict[str, Any]] = {
     "feature-kd": {"views": 1, "weight": 0.0, "feature_weight": 1.0},
 }
 TEACHER = "clst-t"
-STAGES = ("rates", "test", "skd-search", "skd", "ablation", "few", "presets", "sizes")
+STAGES = ("rates", "test", "skd-search", "skd", "ablation", "few", "presets", "sizes", "limit")
+LIMIT_METHODS = ("clst-t", "resnet-1d")
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,10 @@ def _with_rate(stage: str, table: Table) -> Iterator[Cell]:
             for method in HEADLINE:
                 if rate := table.rate(method):
                     yield Cell(stage, method, rate, 0, preset=preset)
+    elif stage == "limit":
+        for method in LIMIT_METHODS:
+            if rate := table.rate(method):
+                yield Cell(stage, method, rate, 0, preset="clean-linear")
     elif stage == "sizes" and clst:
         yield from (Cell(stage, method, clst, 0) for method in ("clst-s", "clst-b"))
 
@@ -215,39 +221,28 @@ def _with_rate(stage: str, table: Table) -> Iterator[Cell]:
 @functools.lru_cache(maxsize=2)
 def data(preset: str) -> Any:
     """Generate a preset's frames and split them."""
+    from tamis.radio.config import LINEAR_CLASSES
     from tamis.radio.data import split
     from tamis.radio.signals import generate
 
+    if preset == "clean-linear":
+        linear = generate("clean", per_cell=10 * PER_CELL, seed=0, name=preset, modulations=LINEAR_CLASSES)
+        return split(linear, fractions=(0.9, 0.05, 0.05), seed=0)
     return split(generate(preset, per_cell=PER_CELL, seed=0), seed=0)
 
 
-def run(cell: Cell) -> list[Run]:
-    """Train a cell, unless its model is there, and judge it."""
-    from tamis.radio.config import SKDConfig, TrainConfig
+def run(cell: Cell, judged: Run | None) -> list[Run]:
+    """Train a cell, unless it was judged on validation and its model is there, and judge it."""
     from tamis.radio.cost import macs, parameters
-    from tamis.radio.data import few
-    from tamis.radio.evaluate import evaluate
-    from tamis.radio.methods import build, load_network
-    from tamis.radio.skd import distill
-    from tamis.radio.training import train
+    from tamis.radio.evaluation import evaluate
+    from tamis.radio.methods import load_network
 
     frames = data(cell.preset)
-    if cell.fraction < 1:
-        frames = frames._replace(train=few(frames.train, cell.fraction, seed=cell.seed))
-    epochs = round(EPOCHS / cell.fraction**0.5)
-    precision: Literal["float32", "bfloat16"] = "bfloat16" if cell.method in HALF else "float32"
-    recipe = TrainConfig(epochs=epochs, learning_rate=cell.rate, seed=cell.seed, precision=precision)
-    changes = {"classes": frames.train.classes, "samples_per_symbol": frames.train.samples_per_symbol}
-    network = build(cell.method, seed=cell.seed, **changes, **ABLATIONS.get(cell.variant, {}))
     folder = MODELS / cell.name
-    settings: dict[str, Any] = {"weight": cell.weight, "temperature": cell.temperature}
-    if cell.variant in DISTILLATIONS:
-        skd = SKDConfig(**{**settings, **DISTILLATIONS[cell.variant]})
-        teacher = load_network(MODELS / cell.teacher)
-        cache = MODELS / f"targets-{skd.views}.safetensors"
-        _, judged = distill(teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache)
+    if judged is not None and (folder / "model.safetensors").is_file():
+        network = load_network(folder)
     else:
-        judged = train(network, frames, recipe, method=cell.line_method, out=folder)
+        network, judged = _train(cell, frames, folder)
     told = {**judged.config, "cell": cell.name, "stage": cell.stage}
     counts = {"parameters": parameters(network), "macs": macs(network)}
     lines = [replace(judged, config=told, metrics={**judged.metrics, **counts})]
@@ -255,6 +250,29 @@ def run(cell: Cell) -> list[Run]:
         tested = evaluate(network, frames.test, method=cell.line_method, config=told, seeds=[cell.seed])
         lines.append(replace(tested, metrics={**tested.metrics, **counts}, seconds=judged.seconds))
     return lines
+
+
+def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
+    from tamis.radio.config import SKDConfig, TrainConfig
+    from tamis.radio.data import few
+    from tamis.radio.methods import build, load_network
+    from tamis.radio.skd import distill
+    from tamis.radio.training import train
+
+    if cell.fraction < 1:
+        frames = frames._replace(train=few(frames.train, cell.fraction, seed=cell.seed))
+    epochs = round(EPOCHS / cell.fraction**0.5)
+    precision: Literal["float32", "bfloat16"] = "bfloat16" if cell.method in HALF else "float32"
+    recipe = TrainConfig(epochs=epochs, learning_rate=cell.rate, seed=cell.seed, precision=precision)
+    changes = {"classes": frames.train.classes, "samples_per_symbol": frames.train.samples_per_symbol}
+    network = build(cell.method, seed=cell.seed, **changes, **ABLATIONS.get(cell.variant, {}))
+    if cell.variant not in DISTILLATIONS:
+        return network, train(network, frames, recipe, method=cell.line_method, out=folder)
+    settings: dict[str, Any] = {"weight": cell.weight, "temperature": cell.temperature}
+    skd = SKDConfig(**{**settings, **DISTILLATIONS[cell.variant]})
+    teacher = load_network(MODELS / cell.teacher)
+    cache = MODELS / f"targets-{skd.views}.safetensors"
+    return distill(teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache)
 
 
 def grid(stages: list[str], workers: int) -> None:
@@ -267,7 +285,7 @@ def grid(stages: list[str], workers: int) -> None:
             waiting = [cell for cell in cells(stages, table) if not table.has(cell) and cell.name not in busy]
             for cell in waiting[: workers - len(running)]:
                 print(f"{cell.stage}: {cell.name}", file=sys.stderr)
-                running[pool.submit(run, cell)] = cell
+                running[pool.submit(run, cell, table.runs.get(("val", cell.name)))] = cell
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:

@@ -7,7 +7,7 @@ from scipy.special import j0
 
 from tamis.radio.channel import REACH, doppler_gain, multipath
 
-FRAMES = 8000
+FRAMES = 4000
 WAVES = 8
 
 

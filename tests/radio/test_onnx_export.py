@@ -14,7 +14,7 @@ import tamis
 from tamis.core.errors import ConfigError, FileError, ShapeError
 from tamis.radio.clst import ClST
 from tamis.radio.config import ClSTConfig, KDCNNConfig, KDMobileNetConfig
-from tamis.radio.evaluate import evaluate
+from tamis.radio.evaluation import evaluate
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
 from tamis.radio.network import Network

@@ -117,7 +117,7 @@ def test_labelled_frames_err_behind_a_matched_filter_as_theory_has_it(
     assert binomtest(int(np.sum(decided != truth)), truth.size, expected).pvalue > 1e-4
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from(MODULATIONS),
     snr_db=st.integers(-60, 60),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from tamis.radio.data import Frames, Splits, few, load, split
     from tamis.radio.defects import Finding, audit, audit_splits
-    from tamis.radio.evaluate import evaluate
+    from tamis.radio.evaluation import evaluate
     from tamis.radio.kdcnn import KDCNN
     from tamis.radio.kdmobilenet import KDMobileNet
     from tamis.radio.methods import build, load_network
@@ -72,7 +72,7 @@ _WHERE = {
     "audit_splits": "defects",
     "build": "methods",
     "distill": "skd",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "export_onnx": "onnx_export",
     "few": "data",
     "generate": "signals",

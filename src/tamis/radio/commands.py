@@ -171,7 +171,7 @@ def train(
         device: Where to compute, as torch names devices.
         json: Print the result lines of validation and test as a JSON array.
     """
-    from tamis.radio.evaluate import evaluate
+    from tamis.radio.evaluation import evaluate
     from tamis.radio.methods import build
     from tamis.radio.training import train as train_network
 

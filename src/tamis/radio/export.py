@@ -14,7 +14,7 @@ from tamis.core.report import Cell, Table
 from tamis.radio.c_export import export_c
 from tamis.radio.c_run import run_cortex_m, run_host
 from tamis.radio.data import Frames
-from tamis.radio.evaluate import logits
+from tamis.radio.evaluation import logits
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
 from tamis.radio.network import Network

@@ -14,7 +14,7 @@ from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Se
 from tamis.core.results import Run
 from tamis.radio.alrt import alrt_limit
 from tamis.radio.bench import Cost
-from tamis.radio.evaluate import Classifier, logits, report
+from tamis.radio.evaluation import Classifier, logits, report
 from tamis.radio.metrics import confusion, mcnemar
 from tamis.radio.modulation import CONSTELLATIONS
 

@@ -16,7 +16,7 @@ from tamis.core.seed import derive
 from tamis.radio.bench import costs, one_thread, timed
 from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainConfig
 from tamis.radio.data import Frames, Splits
-from tamis.radio.evaluate import Classifier
+from tamis.radio.evaluation import Classifier
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
 from tamis.radio.network import Network

@@ -27,7 +27,7 @@ from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive
 from tamis.radio.config import TrainConfig
-from tamis.radio.evaluate import evaluate
+from tamis.radio.evaluation import evaluate
 from tamis.radio.network import Network, check_frames
 
 if TYPE_CHECKING:

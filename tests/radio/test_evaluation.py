@@ -10,7 +10,7 @@ from tests.radio.small import CLASSES, clst, cnn, same, state, tones
 
 from tamis.core.errors import ConfigError, InputError, ShapeError
 from tamis.core.results import Run
-from tamis.radio.evaluate import by_snr, evaluate, logits, report
+from tamis.radio.evaluation import by_snr, evaluate, logits, report
 from tamis.radio.metrics import wilson
 
 
