@@ -6,7 +6,7 @@ PAGES := README.md $(wildcard docs/*.md)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench docs results clean
+.PHONY: help setup demo test test-all check bench train docs results clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,7 +42,11 @@ check: setup ## Check format, lint, types, docstrings, imports, rendered tables 
 	@echo "all checks passed"
 
 bench: setup ## Run the benchmarks on an idle machine and append their result lines; needs a clean tree
-	@for script in vision_cost vision_prefill; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
+	@for script in vision_cost vision_prefill radio_generate; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
+
+train: setup ## Train the radio grid, some twenty hours of one core; goes on where it was stopped, needs a clean tree
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/radio_grid.py --stages test,skd,skd-search,rates,ablation,few,presets,sizes,limit
+	@$(BIN)/python benchmarks/radio_grid.py --stages headline
 
 docs: setup ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict

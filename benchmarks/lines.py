@@ -10,8 +10,8 @@ from pathlib import Path
 from tamis.core.errors import ConfigError
 from tamis.core.results import Run, read_runs
 
-RESULTS = Path(__file__).parents[1] / "results" / "vision.jsonl"
-"""Where `--write` appends result lines."""
+RESULTS = Path(__file__).parents[1] / "results"
+"""The folder in which `--write` appends result lines, to the file of their domain."""
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         description: The docstring of the script, shown as it is.
     """
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--write", action="store_true", help=f"append the lines to {RESULTS.parent.name}/{RESULTS.name}")
+    made.add_argument("--write", action="store_true", help=f"append the lines to a file in {RESULTS.name}/")
     return made
 
 
@@ -39,10 +39,21 @@ def check(task: str, datasets: Iterable[str] = ()) -> None:
     probe = Run.measured(task, "all", dataset="none", split="test", n=0, metrics={}, seconds=0)
     if probe.dirty:
         raise ConfigError("--write: the tree is not clean, so its lines would not be shown; commit, then measure again")
-    there = read_runs(RESULTS) if RESULTS.exists() else []
+    path = _file(task)
+    there = read_runs(path) if path.exists() else []
     for name in datasets:
         if any(run.task == task and run.dataset.partition("@")[0] == name for run in there):
-            raise ConfigError(f"--write: {RESULTS.name} has lines of {task} on {name} already; remove those first")
+            raise ConfigError(f"--write: {path.name} has lines of {task} on {name} already; remove those first")
+
+
+def append(run: Run) -> None:
+    """Add a line to the file of its domain.
+
+    Raises:
+        ConfigError: If it is a headline line and must not be, or there is one already.
+        FileError: If the file cannot be written or is no file of results.
+    """
+    run.append(_file(run.task))
 
 
 def fail(script: str, message: str, code: int) -> int:
@@ -55,3 +66,7 @@ def fail(script: str, message: str, code: int) -> int:
     """
     print(f"{script}: error: {message}", file=sys.stderr)
     return code
+
+
+def _file(task: str) -> Path:
+    return RESULTS / f"{task.partition('/')[0]}.jsonl"

@@ -289,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for run in measure(lm, PUBLISHED.get(folder, folder), names, chosen, options.limit):
             runs.append(run)
             if options.write:
-                run.append(lines.RESULTS)
+                lines.append(run)
         table(runs, names).print()
     except TamisError as error:
         return lines.fail("vision_accuracy", one_line(error), error.exit_code)

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print()
             if options.write:
                 for run in runs:
-                    run.append(lines.RESULTS)
+                    lines.append(run)
     except TamisError as error:
         return lines.fail("vision_cost", one_line(error), error.exit_code)
     return 0

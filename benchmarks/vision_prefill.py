@@ -242,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table(runs).print()
         if options.write:
             for run in runs:
-                run.append(lines.RESULTS)
+                lines.append(run)
     except TamisError as error:
         return lines.fail("vision_prefill", one_line(error), error.exit_code)
     return 0

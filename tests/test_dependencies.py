@@ -28,6 +28,18 @@ def imported(*files: Path) -> set[str]:
     return found - set(sys.stdlib_module_names) - {"tamis"}
 
 
+def core_of(*files: Path) -> set[Path]:
+    """The files of the core that files import, and those that these import."""
+    found: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        text = waiting.pop().read_text(encoding="utf-8")
+        used = {SOURCE / f"core/{name}.py" for name in re.findall(r"from tamis\.core\.(\w+) import", text)}
+        waiting += used - found
+        found |= used
+    return found
+
+
 installed = functools.cache(metadata.packages_distributions)
 
 
@@ -42,8 +54,9 @@ def undeclared(modules: set[str], requirements: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_the_extra_of_a_domain_declares_every_package_that_it_or_the_core_imports(domain: str) -> None:
-    modules = imported(*SOURCE.glob("core/*.py"), *SOURCE.glob(f"{domain}/**/*.py"))
+def test_the_extra_of_a_domain_declares_every_package_that_it_or_its_part_of_the_core_imports(domain: str) -> None:
+    files = [*SOURCE.glob(f"{domain}/**/*.py"), SOURCE / "cli.py"]
+    modules = imported(*files, *core_of(*files))
     assert undeclared(modules, PROJECT["dependencies"] + EXTRAS[domain]) == set()
 
 

@@ -13,7 +13,7 @@ from tamis.core import results
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where `--write` writes, from a tree that is taken for clean."""
-    monkeypatch.setattr(lines, "RESULTS", tmp_path / "results" / "vision.jsonl")
+    """Where `--write` writes what it measured of vision, from a tree that is taken for clean."""
+    monkeypatch.setattr(lines, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(results, "_source_state", lambda: ("ab12cd3", False))
-    return lines.RESULTS
+    return lines.RESULTS / "vision.jsonl"

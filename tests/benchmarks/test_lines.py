@@ -7,7 +7,7 @@ import pytest
 import lines
 from tamis.core import results
 from tamis.core.errors import ConfigError, FileError
-from tamis.core.results import Run, dataset_hash
+from tamis.core.results import Run, dataset_hash, read_runs
 
 
 def line(task: str, dataset: str) -> Run:
@@ -30,6 +30,15 @@ def test_lines_of_the_same_task_and_data_are_refused_and_others_are_not(written:
     lines.check("vision/cost")
     with pytest.raises(ConfigError, match=r"vision\.jsonl has lines of vision/cost on a already; remove those first"):
         lines.check("vision/cost", ["b", "a"])
+
+
+def test_a_line_goes_to_the_file_of_its_domain(written: Path) -> None:
+    lines.append(line("vision/cost", "a"))
+    lines.append(line("radio/bench", "a"))
+    assert [run.task for run in read_runs(written)] == ["vision/cost"]
+    assert [run.task for run in read_runs(written.with_name("radio.jsonl"))] == ["radio/bench"]
+    with pytest.raises(ConfigError, match=r"radio\.jsonl has lines of radio/bench on a already"):
+        lines.check("radio/bench", ["a"])
 
 
 def test_a_file_that_holds_no_results_is_refused(written: Path) -> None:

@@ -287,6 +287,8 @@ class SignalConfig:
                 object.__setattr__(self, field.name, tuple(value))
         if not self.modulations or len(set(self.modulations)) != len(self.modulations):
             raise ConfigError(f"modulations are {self.modulations}; expected different names, at least one")
+        if any(snr != int(snr) for snr in self.snrs_db):
+            raise ConfigError(f"snrs_db are {self.snrs_db}; expected whole numbers")
         object.__setattr__(self, "snrs_db", tuple(int(snr) for snr in self.snrs_db))
         if not self.snrs_db or len(set(self.snrs_db)) != len(self.snrs_db) or max(map(abs, self.snrs_db)) > 100:
             raise ConfigError(f"snrs_db are {self.snrs_db}; expected different whole numbers from -100 to 100")
