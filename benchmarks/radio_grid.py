@@ -11,6 +11,7 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     skd-search weight and temperature of SKD for KD-CNN, judged on validation frames
     skd        both students with SKD, with plain distillation and with feature distillation, three seeds
     ablation   ClST-T without its hierarchy, its convolutional projection, its channel branch; three seeds
+    classical  higher-order cumulants and scikit-learn, two classifiers, three seeds
     few        a tenth and three tenths of the training frames: ClST-T and the two best baselines, three seeds
     presets    the other presets of the generator, one seed
     sizes      ClST-S and ClST-B, one seed
@@ -26,6 +27,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -61,7 +63,8 @@ DISTILLATIONS: dict[str, dict[str, Any]] = {
     "feature-kd": {"views": 1, "weight": 0.0, "feature_weight": 1.0},
 }
 TEACHER = "clst-t"
-STAGES = ("rates", "test", "skd-search", "skd", "ablation", "few", "presets", "sizes", "limit")
+CLASSIFIERS = ("logistic", "boosting")
+STAGES = ("rates", "test", "skd-search", "skd", "classical", "ablation", "few", "presets", "sizes", "limit")
 LIMIT_METHODS = ("clst-t", "resnet-1d")
 
 
@@ -176,6 +179,10 @@ def cells(stages: Iterable[str], table: Table) -> Iterator[Cell]:
             yield from (Cell(stage, method, rate, 0) for method in HEADLINE for rate in RATES)
         elif stage == "skd-search":
             yield from _search(table)
+        elif stage == "classical":
+            yield from (
+                Cell(stage, "cumulants", 0.0, seed, variant=variant) for variant in CLASSIFIERS for seed in SEEDS
+            )
         elif stage == "skd":
             best = table.searched()
             for student in STUDENTS if best else ():
@@ -238,6 +245,8 @@ def run(cell: Cell, judged: Run | None) -> list[Run]:
     from tamis.radio.methods import load_network
 
     frames = data(cell.preset)
+    if cell.method == "cumulants":
+        return _classical(cell, frames)
     folder = MODELS / cell.name
     if judged is not None and (folder / "model.safetensors").is_file():
         network = load_network(folder)
@@ -250,6 +259,41 @@ def run(cell: Cell, judged: Run | None) -> list[Run]:
         tested = evaluate(network, frames.test, method=cell.line_method, config=told, seeds=[cell.seed])
         lines.append(replace(tested, metrics={**tested.metrics, **counts}, seconds=judged.seconds))
     return lines
+
+
+def _classical(cell: Cell, frames: Any) -> list[Run]:
+    import numpy as np
+    import torch
+
+    from tamis.radio.baselines.cumulants import Cumulants
+    from tamis.radio.evaluation import evaluate
+
+    start = time.perf_counter()
+    fitted = Cumulants(cell.variant, seed=cell.seed)
+    fitted.fit(frames.train)
+
+    def classify(iq: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.log(fitted.predict_proba(iq.numpy()) + 1e-12)).float()
+
+    told = {
+        "preset": cell.preset,
+        "frames": len(frames.train),
+        "learning_rate": 0.0,
+        "cell": cell.name,
+        "stage": cell.stage,
+    }
+    return [
+        evaluate(
+            classify,
+            part,
+            method=cell.line_method,
+            split=split,
+            config=told,
+            seeds=[cell.seed],
+            seconds=time.perf_counter() - start,
+        )
+        for split, part in (("val", frames.val), ("test", frames.test))
+    ]
 
 
 def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
@@ -311,7 +355,7 @@ def headlines() -> None:
         values = [run.metrics["accuracy"] for run in group]
         half = 4.303 * stdev(values) / len(values) ** 0.5  # Student's t, two degrees of freedom
         metrics = {key: mean(run.metrics[key] for run in group) for key in group[0].metrics}
-        metrics.update({key: group[0].metrics[key] for key in ("parameters", "macs")})
+        metrics.update({key: group[0].metrics[key] for key in ("parameters", "macs") if key in metrics})
         metrics["accuracy_sd"] = stdev(values)
         snrs = group[0].curves["accuracy"]
         curves = {
