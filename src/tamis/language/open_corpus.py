@@ -1,0 +1,292 @@
+"""The open corpus: entities in the languages and the vocabulary of CLSE, made for this package and no part of CLSE.
+
+It is one packed file, `open/open.tsv.gz`, built from what lies beside it: `concepts.tsv` lists the things, and a table
+for each language names and annotates them by hand. The build adds
+
+- the names of countries, cities, months and the like from CLDR, where the hand gives none;
+- what dictionaries and rules know, where the hand is silent: the hand is believed before a dictionary, and that before
+  a rule;
+- what reviewers found, from the sheets in `open/reviews`, if there are any.
+
+Then the selection rule of CLSE holds: of rows with the same language, semantic type and signature ten are kept. Names
+that something else of another signature has too come first, so that neither is taken for the other; then it goes by the
+order of `concepts.tsv`, so that languages keep the same things where they can. Things that are not listed there follow
+by their key, and names of the same thing stand in the order of their table.
+
+Source:
+    CLSE (arXiv 2211.02423), `docs/clse_details.pdf`, for the selection rule. Which ten is our choice; CLSE does
+    not say.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from tamis.core.errors import FileError, InputError, nearest, one_line
+from tamis.language.cldr import Names
+from tamis.language.corpus import Corpus, Entity, Report
+from tamis.language.facts import Fact, merged
+from tamis.language.lexicons import lexicon_facts
+from tamis.language.reviewing import import_review
+from tamis.language.signature import Signature
+from tamis.language.spelling import rule_facts
+from tamis.language.vocabulary import PAIRS
+
+OPEN = Path(__file__).with_name("open")
+"""The folder of the corpus and of what it is made of."""
+PER_CELL = 10
+"""Rows with the same language, type and signature that are kept."""
+COLUMNS = ("language", "mid", "name", "linguistic_signature", "semantic_type", "provenance", "reviewed")
+"""The columns of the packed file; the last two hold an entry for each pair of the signature."""
+HEADER = (
+    "# The open corpus of tamis: made for this package, in the attribute vocabulary of CLSE; no part of CLSE, and none "
+    "of its rows.",
+    "# Names of things whose mid begins with tamis:cldr/ are those of Unicode CLDR where it has them: Copyright "
+    "1991-present Unicode, Inc., Unicode-3.0.",
+    "# Provenance lexicon:pymorphy3-dicts-ru: dictionary of OpenCorpora (opencorpora.org), CC BY-SA 3.0. Provenance "
+    "lexicon:polish-inflection-data: SGJP, Copyright 2007-2026 its authors, BSD-2-Clause.",
+    "# All else: the licence of tamis.",
+)
+"""What the packed file says of itself."""
+
+_CLDR = "cldr/"
+_EXTRA = "extra/"
+_PERSON = "Person"
+_BAD = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2066-\u2069\ufeff\ufffd]")
+
+
+@cache
+def embedded(*, persons: bool = False) -> Corpus:
+    """Read the open corpus that comes with the package.
+
+    Args:
+        persons: Keep rows about persons, which are few and about the dead. Invented characters are no persons.
+
+    Raises:
+        FileError: If it is missing or damaged.
+
+    >>> embedded().name
+    'open'
+    """
+    return read(OPEN / "open.tsv.gz", persons=persons)
+
+
+def read(path: Path, *, persons: bool = True) -> Corpus:
+    """Read a packed file that `write` made.
+
+    Args:
+        path: The file.
+        persons: Keep rows about persons.
+
+    Raises:
+        FileError: If it is missing or damaged.
+    """
+    try:
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: cannot be read ({one_line(error)}); install tamis again") from error
+    table = [line.split("\t") for line in lines if not line.startswith("#")]
+    if not table or tuple(table[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in table):
+        raise FileError(f"{path}: not in the format of this version, {', '.join(COLUMNS)}; install tamis again")
+    signatures = {text: Signature(text) for text in {row[3] for row in table[1:]}}
+    entities = tuple(
+        Entity(
+            language,
+            mid,
+            name,
+            semantic_type,
+            signatures[signature],
+            semantic_type == _PERSON,
+            provenance=tuple(provenance.split(",")) if provenance else (),
+            reviewed=tuple(map(int, reviewed.split(","))) if reviewed else (),
+        )
+        for language, mid, name, signature, semantic_type, provenance, reviewed in table[1:]
+        if persons or semantic_type != _PERSON
+    )
+    rows = len(table) - 1
+    return Corpus(entities, "open", Report(rows, kept=len(entities), persons_left_out=rows - len(entities)))
+
+
+def write(corpus: Corpus, path: Path = OPEN / "open.tsv.gz") -> None:
+    """Write a corpus as a packed file; the same corpus gives the same text.
+
+    Args:
+        corpus: As `build` returns it.
+        path: The file; it is replaced as a whole.
+    """
+    rows = [
+        (
+            one.language,
+            one.mid,
+            one.name,
+            str(one.signature),
+            one.semantic_type,
+            ",".join(one.provenance),
+            ",".join(map(str, one.reviewed)),
+        )
+        for one in corpus
+    ]
+    text = "".join(f"{line}\n" for line in (*HEADER, *map("\t".join, (COLUMNS, *rows))))
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_bytes(gzip.compress(text.encode(), mtime=0))
+    os.replace(unfinished, path)
+
+
+def build(folder: Path = OPEN) -> Corpus:
+    """Build the corpus from the tables in a folder; the same tables and packages give the same corpus.
+
+    The languages are those that have a table.
+
+    Args:
+        folder: Holds `concepts.tsv`, `<language>.tsv` and perhaps `reviews/*.csv`.
+
+    Returns:
+        The corpus; its report counts the rows without a name and those of which ten alike were kept.
+
+    Raises:
+        FileError: If a table is missing or wrong.
+        MissingExtraError: If Babel or a dictionary is not installed.
+    """
+    concepts = _concepts(folder / "concepts.tsv")
+    entities: list[Entity] = []
+    counts: Counter[str] = Counter()
+    for path in sorted(folder.glob("*.tsv")):
+        if path.name != "concepts.tsv" and not path.name.startswith("gaps."):
+            entities += _language(path, concepts, counts)
+    place = {(one.language, one.mid, one.name): number for number, one in enumerate(entities)}
+    corpus = Corpus(tuple(entities))
+    if sheets := sorted((folder / "reviews").glob("*.csv")):
+        corpus = import_review(corpus, sheets).corpus
+    signatures: dict[tuple[str, str], set[Signature]] = {}
+    for one in corpus:
+        signatures.setdefault((one.language, one.name), set()).add(one.signature)
+    cells: Counter[tuple[str, str, Signature]] = Counter()
+    kept = []
+    for one in sorted(
+        corpus,
+        key=lambda one: (len(signatures[one.language, one.name]) == 1, place[one.language, one.mid, one.name]),
+    ):
+        cells[one.language, one.semantic_type, one.signature] += 1
+        if cells[one.language, one.semantic_type, one.signature] <= PER_CELL:
+            kept.append(one)
+    counts["more than ten alike"] = len(entities) - len(kept)
+    rows = len(kept) + counts.total()
+    return Corpus(tuple(kept), "open", Report(rows=rows, kept=len(kept), refused=counts.total(), counts=dict(counts)))
+
+
+def gaps(folder: Path = OPEN) -> dict[tuple[str, str, str], str]:
+    """Read why some values have fewer than five entities.
+
+    Args:
+        folder: Holds `gaps.*.tsv`.
+
+    Returns:
+        A reason for each language, attribute and value.
+
+    Raises:
+        FileError: If a table is wrong.
+    """
+    reasons = {}
+    for path in sorted(folder.glob("gaps.*.tsv")):
+        for _, row in _table(path, ("language", "attribute", "value", "reason")):
+            reasons[row["language"], row["attribute"], row["value"]] = row["reason"]
+    return reasons
+
+
+class _Row(NamedTuple):
+    """A thing in a language, as the hand has it."""
+
+    key: str
+    name: str
+    facts: tuple[Fact, ...]
+    semantic_type: str
+
+
+def _table(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Give the rows of a table, each with its place; columns at the end may be missing."""
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: cannot be read ({one_line(error)}); expected a table in UTF-8") from error
+    header = lines[0].split("\t")
+    if tuple(header) != tuple(columns[: len(header)]):
+        raise FileError(f"{path}:1:1: the header is {' '.join(header)!r}; expected {' '.join(columns)!r}")
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.split("\t")
+        if len(fields) > len(header):
+            raise FileError(f"{path}:{number}:1: {len(fields)} fields; expected {len(header)}, with tabs between")
+        if found := _BAD.search(line.replace("\t", "")):
+            raise FileError(
+                f"{path}:{number}:{line.index(found[0]) + 1}: U+{ord(found[0]):04X} has no place here; remove it"
+            )
+        yield f"{path}:{number}:1", dict.fromkeys(columns, "") | dict(zip(header, fields, strict=False))
+
+
+def _concepts(path: Path) -> dict[str, str]:
+    """Read the semantic type of each key."""
+    return {row["key"]: row["type"] for _, row in _table(path, ("key", "type", "gloss"))}
+
+
+def _hand(path: Path, concepts: Mapping[str, str]) -> Iterator[tuple[str, _Row]]:
+    """Read the table of a language, each row with its place."""
+    for place, row in _table(path, ("key", "name", "signature", "note", "type")):
+        key, name = row["key"], row["name"]
+        if key.startswith(_EXTRA) != (key not in concepts) or key.startswith(_EXTRA) != bool(row["type"]):
+            raise FileError(
+                f"{place}: the key is {key!r}, the type {row['type']!r}; expected a key of concepts.tsv and no "
+                f"type, or one that begins with {_EXTRA} and a type"
+            )
+        if name != unicodedata.normalize("NFC", name).strip():
+            raise FileError(f"{place}: the name {name!r} has spaces around it or is not composed (NFC); save it so")
+        try:
+            pairs = Signature(row["signature"]).pairs
+        except InputError as error:
+            raise FileError(f"{place}: {error}") from error
+        for pair in pairs:
+            if pair not in PAIRS:
+                known = [":".join(one) for one in PAIRS]
+                raise FileError(
+                    f"{place}: {':'.join(pair)!r} is not in the vocabulary; {nearest(':'.join(pair), known)}"
+                )
+        if len(dict(pairs)) < len(pairs):
+            raise FileError(f"{place}: {name or key!r} has an attribute twice; keep one")
+        yield place, _Row(key, name, tuple(Fact(*pair, "hand") for pair in pairs), row["type"] or concepts[key])
+
+
+def _language(path: Path, concepts: Mapping[str, str], counts: Counter[str]) -> Iterator[Entity]:
+    """Make the entities of a language, in the order of the concepts."""
+    language, names = path.stem, Names(path.stem)
+    rows = list(_hand(path, concepts))
+    annotated = {row.key for _, row in rows}
+    bare = [_Row(key, "", (), concepts[key]) for key in concepts if key.startswith(_CLDR) and key not in annotated]
+    rows += [(str(path), row) for row in bare]
+    rank = {key: place for place, key in enumerate(concepts)}
+    rows.sort(key=lambda row: (rank.get(row[1].key, len(rank)), row[1].key))
+    seen = set()
+    for place, (key, given, hand, semantic_type) in rows:
+        name = given or (names[key] if key.startswith(_CLDR) else "")
+        if not name:
+            counts["no name"] += 1
+            continue
+        if (key, name) in seen:
+            raise FileError(f"{place}: {key} is named {name!r} in an earlier row; keep one")
+        seen.add((key, name))
+        facts = merged(hand, lexicon_facts(name, language, semantic_type), rule_facts(name, language, semantic_type))
+        yield Entity(
+            language,
+            f"tamis:{key}",
+            name,
+            semantic_type,
+            Signature(",".join(f"{fact.attribute}:{fact.value}" for fact in facts)),
+            semantic_type == _PERSON,
+            provenance=tuple(fact.provenance for fact in facts),
+        )

@@ -1,0 +1,342 @@
+"""Have annotations judged by people: a sheet goes out, sheets come back, and the corpus learns from them.
+
+A sheet is a CSV file with one question a row: is this value of this attribute right for this name? Whoever speaks the
+language writes `yes`, `no` or `unsure`, after a no perhaps the right value, and their name. What all who judged agree
+on is taken over; what they quarrel about stays as it is and is told.
+
+A cell that a spreadsheet could take for a formula has an apostrophe before it, which reading takes off.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from tamis.core.errors import ConfigError, FileError, InputError, nearest
+from tamis.language.corpus import Corpus, Entity
+from tamis.language.data import DAMAGE, Reading, check_file, check_header, damage
+from tamis.language.signature import Signature
+from tamis.language.vocabulary import KINDS, PAIRS, features_of
+
+COLUMNS = ("id", "name", "gloss", "attribute", "value", "question", "verdict", "correction", "comment", "reviewer")
+"""The columns of a sheet; the last four are for the reviewer."""
+VERDICTS = ("yes", "no", "unsure")
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far those who judged an attribute agree with the annotation, and with each other."""
+
+    judged: int
+    """Answers that were yes or no."""
+    unsure: int
+    """Answers that were neither."""
+    agreed: float
+    """The share of yes among those judged, a fraction; NaN if none were."""
+    kappa: Mapping[tuple[str, str], float]
+    """Cohen's kappa of every two reviewers, over what both judged; NaN where it is not defined."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """A corpus after review, and how it went."""
+
+    corpus: Corpus
+    """With what reviewers agreed on."""
+    agreement: Mapping[str, Agreement]
+    """By attribute, in the order of the alphabet."""
+    accepted: int
+    """Pairs found right."""
+    corrected: int
+    """Pairs replaced by what the reviewers say."""
+    removed: int
+    """Pairs found wrong, without a correction on which the reviewers agree."""
+    disputed: tuple[str, ...]
+    """Pairs on which reviewers disagree, one line each; those called both right and wrong are kept as they were."""
+
+
+def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value: int | None = None) -> int:
+    """Write a sheet of questions for somebody who speaks a language.
+
+    Args:
+        corpus: What to have judged.
+        language: A language tag; the corpus's closest language is taken.
+        path: The CSV file, UTF-8 with the mark that spreadsheets want; it is replaced as a whole.
+        per_value: Ask at most this often about each value of each attribute, spread over the corpus; None asks for all.
+
+    Returns:
+        The number of questions.
+
+    Raises:
+        ConfigError: If `per_value` is less than one.
+        FileError: If the file cannot be written.
+        InputError: If the corpus has no such language, or nothing is annotated in it.
+    """
+    if per_value is not None and per_value < 1:
+        raise ConfigError(f"per_value is {per_value}; expected one or more, or None for all")
+    chosen = corpus.filter(language=language)
+    asked: dict[tuple[str, str], dict[tuple[str, str], Entity]] = {}
+    for one in chosen:
+        for pair in one.signature.pairs:
+            asked.setdefault(pair, {}).setdefault((_id(one), one.name), one)
+    if not asked:
+        raise InputError(f"{corpus.name}: nothing is annotated in {language!r}; annotate it first")
+    glosses = {one.mid: one.name for one in reversed(corpus.entities) if one.language == "en" and one.mid}
+    rows = [
+        [_id(one), one.name, glosses.get(one.mid, ""), *pair, _question(one.name, *pair), "", "", "", ""]
+        for pair in sorted(asked)
+        for one in _spread(list(asked[pair].values()), per_value)
+    ]
+    _write(Path(path), rows)
+    return len(rows)
+
+
+def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
+    """Read sheets that came back, and change the corpus by what they agree on.
+
+    Rows without a verdict are passed over. A pair is accepted if somebody calls it right and nobody wrong; it is
+    replaced or removed if somebody calls it wrong and nobody right.
+
+    Args:
+        corpus: The corpus from which the sheets were exported; one that already holds them would count them twice.
+        paths: Sheets, in any number and by any number of reviewers.
+
+    Raises:
+        FileError: If a sheet cannot be read or does not fit the corpus; the message tells the place.
+        LimitError: If a sheet is larger than 500 MB.
+    """
+    entities: dict[tuple[str, str], list[Entity]] = {}
+    for one in corpus:
+        entities.setdefault((_id(one), one.name), []).append(one)
+    answers: dict[_Item, dict[str, _Answer]] = {}
+    for path in paths:
+        _read(Path(path), entities, answers)
+    changes: dict[tuple[str, str], dict[tuple[str, str], _Change]] = {}
+    counts: Counter[str] = Counter()
+    disputed = []
+    for item, its in sorted(answers.items()):
+        right, wrong = ([one for one in its.values() if one.verdict == verdict] for verdict in ("yes", "no"))
+        corrections = sorted({one.correction for one in wrong})
+        if (right and wrong) or len(corrections) > 1:
+            said = ", ".join(
+                f"{who}: {_label(item, one)}" for who, one in sorted(its.items()) if one.verdict != "unsure"
+            )
+            disputed.append(f"{item.name} ({item.id}), {item.attribute}:{item.value}: {said}")
+        if bool(right) == bool(wrong):
+            continue
+        value = item.value if right else corrections[0] if len(corrections) == 1 else ""
+        counts["accepted" if right else "corrected" if value else "removed"] += 1
+        pairs = changes.setdefault((item.id, item.name), {})
+        pairs[item.attribute, item.value] = _Change(value, len(right or wrong), "" if right else "review")
+    return Review(
+        replace(corpus, entities=tuple(_changed(one, changes.get((_id(one), one.name), {})) for one in corpus)),
+        {
+            attribute: _agreement({item: its for item, its in answers.items() if item.attribute == attribute})
+            for attribute in sorted({item.attribute for item in answers})
+        },
+        accepted=counts["accepted"],
+        corrected=counts["corrected"],
+        removed=counts["removed"],
+        disputed=tuple(disputed),
+    )
+
+
+def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float:
+    """Measure how much more two raters agree than by chance.
+
+    Args:
+        first: The labels that one rater gave.
+        second: Those of the other, for the same things.
+
+    Returns:
+        1 for full agreement, 0 for that of chance; NaN if chance alone agrees fully, or if there are no labels.
+
+    Source:
+        J. Cohen, "A coefficient of agreement for nominal scales", 1960.
+
+    >>> cohen_kappa(["f", "f", "m", "m"], ["f", "m", "m", "m"])
+    0.5
+    """
+    n = len(first)
+    agreed = n * sum(one == other for one, other in zip(first, second, strict=True))
+    counts = Counter(second)
+    chance = sum(count * counts[label] for label, count in Counter(first).items())
+    return (agreed - chance) / (n * n - chance) if n * n != chance else math.nan
+
+
+class _Item(NamedTuple):
+    """What a question is about."""
+
+    id: str
+    name: str
+    attribute: str
+    value: str
+
+
+class _Answer(NamedTuple):
+    """What a reviewer says."""
+
+    verdict: str
+    correction: str
+
+
+class _Change(NamedTuple):
+    """What becomes of a pair."""
+
+    value: str
+    """Empty if it goes."""
+    reviewers: int
+    provenance: str
+    """Empty if it stays as it was."""
+
+
+def _id(one: Entity) -> str:
+    return f"{one.language} {one.mid}".strip()
+
+
+def _question(name: str, attribute: str, value: str) -> str:
+    features = features_of(attribute, value)
+    says = "; ".join(f"{KINDS[kind]}: {value}" for kind, value in features) or f"{attribute}: {value}"
+    return f"{name}: {says}. Is that right?"
+
+
+def _spread(entities: list[Entity], most: int | None) -> list[Entity]:
+    """Choose evenly from the whole list."""
+    if most is None or len(entities) <= most:
+        return entities
+    return [entities[place * len(entities) // most] for place in range(most)]
+
+
+def _write(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        with unfinished.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows([f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists") from error
+
+
+def _read(
+    path: Path, entities: Mapping[tuple[str, str], list[Entity]], answers: dict[_Item, dict[str, _Answer]]
+) -> None:
+    """Add the answers of a sheet to those of others."""
+    check_file(path)
+    reading = Reading(path, strict=True)
+    rows = reading.rows()
+    header = reading.header = [name.strip() for name in next(rows, [])]
+    check_header(header, reading, COLUMNS)
+    for row in rows:
+        if len(row) > len(header):
+            reading.refuse("", f"fields: {len(row)}, in the header {len(header)}; quote cells that hold commas")
+        cells = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(_unescaped, row), strict=False))
+        verdict = cells["verdict"].strip().casefold()
+        if not verdict and not cells["correction"].strip():
+            continue
+        item = _Item(*(cells[name].strip() for name in _Item._fields))
+        answer = _Answer(verdict, cells["correction"].strip())
+        reviewer = " ".join(cells["reviewer"].split())
+        if wrong := _wrong(item, answer, reviewer, entities):
+            raise FileError(str(reading.problem("", wrong.message, wrong.column)))
+        if answers.setdefault(item, {}).setdefault(reviewer, answer) != answer:
+            message = f"{reviewer!r} gave another answer to this question before; keep one"
+            raise FileError(str(reading.problem("", message, "verdict")))
+
+
+class _Wrong(NamedTuple):
+    """What is wrong with a row of a sheet."""
+
+    column: str
+    message: str
+
+
+def _wrong(
+    item: _Item, answer: _Answer, reviewer: str, entities: Mapping[tuple[str, str], list[Entity]]
+) -> _Wrong | None:
+    for column, text in (*item._asdict().items(), *answer._asdict().items(), ("reviewer", reviewer)):
+        if found := DAMAGE.search(text):
+            return _Wrong(column, damage(found[0]))
+    if answer.verdict not in VERDICTS:
+        return _Wrong("verdict", f"the verdict is {answer.verdict!r}; expected yes, no or unsure")
+    if not reviewer:
+        return _Wrong("reviewer", "nobody is named as reviewer; write who judged into every row that has a verdict")
+    meant = entities.get((item.id, item.name))
+    if meant is None:
+        return _Wrong(
+            "id", f"the corpus has no {item.name!r} with the id {item.id!r}; leave the first columns as they are"
+        )
+    pair = (item.attribute, item.value)
+    if not any(pair in one.signature.pairs for one in meant):
+        return _Wrong("value", f"{item.name!r} is not annotated as {':'.join(pair)} any more; export the sheet again")
+    if not answer.correction:
+        return None
+    if answer.verdict != "no" or answer.correction == item.value:
+        return _Wrong("correction", f"{answer.correction!r} corrects nothing; a correction goes with a no")
+    values = [value for attribute, value in PAIRS if attribute == item.attribute]
+    if values and answer.correction not in values:
+        return _Wrong(
+            "correction", f"{item.attribute} has no value {answer.correction!r}; {nearest(answer.correction, values)}"
+        )
+    return None
+
+
+def _unescaped(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
+def _label(item: _Item, answer: _Answer) -> str:
+    """Say what the value is in the eyes of a reviewer."""
+    return item.value if answer.verdict == "yes" else answer.correction or f"not {item.value}"
+
+
+def _agreement(answers: Mapping[_Item, Mapping[str, _Answer]]) -> Agreement:
+    labels: dict[str, dict[_Item, str]] = {}
+    unsure = right = 0
+    for item, its in answers.items():
+        for reviewer, answer in its.items():
+            unsure += answer.verdict == "unsure"
+            right += answer.verdict == "yes"
+            if answer.verdict != "unsure":
+                labels.setdefault(reviewer, {})[item] = _label(item, answer)
+    judged = sum(map(len, labels.values()))
+    kappa = {}
+    for first, second in combinations(sorted(labels), 2):
+        both = sorted(labels[first].keys() & labels[second].keys())
+        if both:
+            kappa[first, second] = cohen_kappa(*([labels[who][item] for item in both] for who in (first, second)))
+    return Agreement(judged, unsure, right / judged if judged else math.nan, kappa)
+
+
+def _changed(one: Entity, changes: Mapping[tuple[str, str], _Change]) -> Entity:
+    """Put the changes into a row, if it has such pairs."""
+    if not changes:
+        return one
+    pairs = one.signature.pairs
+    annotated = []
+    for pair, provenance, reviewed in zip(
+        pairs, one.provenance or ("",) * len(pairs), one.reviewed or (0,) * len(pairs), strict=True
+    ):
+        change = changes.get(pair, _Change(pair[1], 0, ""))
+        if change.value == pair[1]:
+            annotated.append((*pair, provenance, reviewed + change.reviewers))
+        elif change.value:
+            annotated.append((pair[0], change.value, change.provenance, change.reviewers))
+    annotated.sort()
+    return replace(
+        one,
+        signature=Signature(",".join(f"{attribute}:{value}" for attribute, value, _, _ in annotated)),
+        provenance=tuple(provenance for _, _, provenance, _ in annotated),
+        reviewed=tuple(reviewed for _, _, _, reviewed in annotated),
+    )
