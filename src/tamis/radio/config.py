@@ -74,7 +74,7 @@ class ClSTConfig(NetworkConfig):
     """What the head reads: the mean token, or a class token of the last stage."""
     mlp_ratio: int = 4
     """Width of the hidden layer of a block, in widths of its tokens."""
-    drop_path: float = 0.0
+    drop_path: float = 0.1
     """Greatest probability of skipping a branch in training; it grows linearly from the first block to the last."""
     norm: Literal["layer", "rms"] = "layer"
     """Normalisation of tokens."""
