@@ -12,7 +12,6 @@ Source:
 
 from __future__ import annotations
 
-import copy
 import re
 import unicodedata
 from typing import Any
@@ -42,16 +41,8 @@ class Names:
     """
 
     def __init__(self, language: str) -> None:
-        try:
-            from babel import localedata
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("names from CLDR", "language") from error
-        locale = _LOCALES.get(language, language)
-        # Babel resolves aliases in dictionaries that locales share, so one locale may leave its months to the next: the
-        # data are read afresh and copied.
-        localedata._cache.clear()
-        self._root = localedata.LocaleDataDict(dict[Any, Any](copy.deepcopy(localedata.load("root"))))
-        self._data = localedata.LocaleDataDict(dict[Any, Any](copy.deepcopy(localedata.load(locale))))
+        self._root = _fresh("root")
+        self._data = _fresh(_LOCALES.get(language, language))
         own_cities = {*self._data["time_zones"]} - {*self._root["time_zones"], "Etc/Unknown"}
         named = [name for zone in own_cities if (name := self._data["time_zones"][zone].get("city"))]
         self._zones_are_names = language == "en" or any("A" <= name[0] <= "z" for name in named)
@@ -96,3 +87,18 @@ class Names:
         if not self._zones_are_names:
             return name if name != self._root["time_zones"].get(old, {}).get("city") else None
         return name or (None if zone in _NO_CITY_NAMES else zone.rpartition("/")[2].replace("_", " "))
+
+
+def _fresh(locale: str) -> Any:
+    """Read the data of a locale for ourselves.
+
+    Babel resolves aliases in dictionaries that locales share, so one locale could leave its months to the next.
+    """
+    try:
+        from babel import localedata
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("names from CLDR", "language") from error
+    localedata._cache.clear()
+    data: Any = localedata.load(locale)
+    localedata._cache.clear()
+    return localedata.LocaleDataDict(data)
