@@ -8,8 +8,8 @@ Notable choices:
 
 - Without `relevant`, values are pairs as the corpus writes them. A kind among `relevant` speaks the vocabulary instead,
   in which FEMININE is one value under whichever of four attributes it comes.
-- At level t, a name with fewer attributes counts with all it has. So who covers pairs covers values, who covers t + 1
-  values together covers t, and who covers signatures covers all.
+- At level t, all that is said of a name with fewer attributes is a cell too. So who covers pairs covers values, who
+  covers t + 1 values together covers t, and who covers signatures covers all.
 - A missing value is no cell, except that a signature may be empty.
 """
 
@@ -39,7 +39,7 @@ from tamis.language.vocabulary import KINDS, PAIRS
 
 Values: TypeAlias = tuple[tuple[str, str], ...]
 """Attributes or kinds with their values, sorted."""
-Weights: TypeAlias = Mapping[str, float] | Callable[[Entity], float]
+Weights: TypeAlias = Mapping[str, int | float] | Callable[[Entity], int | float]
 """What each entity costs: by mid or name, 1 where neither is given; or a function of the entity."""
 
 _LEVELS = {"signature": 0, "value": 1, "pair": 2}
@@ -239,8 +239,8 @@ def _groups(
     ]
 
 
-def _rank(entity: Entity) -> tuple[str, str, Signature, bool, str]:
-    return entity.mid, entity.name, entity.signature, entity.person, entity.signature.raw
+def _rank(entity: Entity) -> tuple[str, str, Signature, bool]:
+    return entity.mid, entity.name, entity.signature, entity.person
 
 
 def _goes_by(entity: Entity, names: Collection[str]) -> bool:
@@ -347,18 +347,22 @@ def _pool(
     must: Collection[str],
     exclude: Collection[str],
 ) -> _Pool:
-    cells: dict[Signature, frozenset[Values]] = {}
+    said = {signature: _values(signature, terms) for signature in {entity.signature for entity in entities}}
     work = 0
-    for entity in entities:
-        if entity.signature not in cells:
-            values = _values(entity.signature, terms)
-            work += _count(values, together)
-            if work > _CELLS:
-                raise LimitError(
-                    f"{entity.language} {slot}: more than {_CELLS:,} cells of {together} values; "
-                    "take a smaller level, or say what is relevant"
-                )
-            cells[entity.signature] = frozenset(_cells(values, together))
+    for values in said.values():
+        work += _count(values, together)
+        if work > _CELLS:
+            raise LimitError(
+                f"{entities[0].language} {slot}: more than {_CELLS:,} cells of {together} values; "
+                "take a smaller level, or say what is relevant"
+            )
+    cells = {signature: frozenset(_cells(values, together)) for signature, values in said.items()}
+    fewer = {frozenset(few): few for its in cells.values() for few in its if len(few) < together}
+    if fewer:
+        cells = {
+            signature: its | {few for members, few in fewer.items() if members <= set(said[signature])}
+            for signature, its in cells.items()
+        }
     allowed = [entity for entity in entities if not _goes_by(entity, exclude)]
     if both := [entity.name for entity in entities if _goes_by(entity, must) and _goes_by(entity, exclude)]:
         raise ConfigError(f"{both[0]!r} is in must and in exclude; take it out of one of them")

@@ -21,8 +21,7 @@ from tamis.language.set_cover import Method, SetCover, cheapest_cover, fractiona
 
 _Row: TypeAlias = tuple[int, ...]
 _Meetings: TypeAlias = dict[tuple[int, int], NDArray[np.bool_]]
-_ROWS = 2**12
-_ENTRIES = 2**17
+_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -100,10 +99,9 @@ def cheapest_rows(slots: Sequence[Slot], *, deadline: float = math.inf) -> PairC
     if _cost(slots, rows) > bound and math.prod(map(len, kept)) <= _ROWS:
         every = list(itertools.product(*kept))
         found = _searched(slots, meetings, every, deadline)
-        if found is not None:
-            bound = max(bound, found.lower_bound)
-            if found.method == "exact" or found.cost < _cost(slots, rows):
-                rows, method = [every[index] for index in found.chosen], found.method
+        bound = max(bound, found.lower_bound)
+        if found.method == "exact" or found.cost < _cost(slots, rows):
+            rows, method = [every[index] for index in found.chosen], found.method
     return PairCover(tuple(sorted(rows)), _cost(slots, rows), bound, method)
 
 
@@ -173,24 +171,20 @@ def _next_row(slots: Sequence[Slot], missing: _Meetings, allowed: Sequence[Seque
     return tuple(row[slot] for slot in range(len(slots)))
 
 
-def _searched(slots: Sequence[Slot], meetings: _Meetings, every: Sequence[_Row], deadline: float) -> SetCover | None:
-    """Choose among rows by what meets in each, or return None if that is too much to search."""
+def _searched(slots: Sequence[Slot], meetings: _Meetings, every: Sequence[_Row], deadline: float) -> SetCover:
+    """Choose among rows by what meets in each."""
     numbers: dict[tuple[int, int], NDArray[np.int64]] = {}
     count = 0
     for pair, meet in meetings.items():
         numbers[pair] = count + np.cumsum(meet).reshape(meet.shape) - 1
         count += int(meet.sum())
     met: list[frozenset[int]] = []
-    entries = 0
     for row in every:
         new: list[int] = []
         for (first, second), meet in meetings.items():
             block = np.ix_(slots[first].matrix[row[first]], slots[second].matrix[row[second]])
             new += numbers[first, second][block][meet[block]].tolist()
         met.append(frozenset(new))
-        entries += len(new)
-        if entries > _ENTRIES:
-            return None
     costs = [_cost(slots, [row]) for row in every]
     return cheapest_cover(met, wanted=[1] * count, costs=costs, deadline=deadline)
 

@@ -1,0 +1,252 @@
+import csv
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tamis.core.errors import ConfigError, FileError, InputError, LimitError
+from tamis.language import data
+from tamis.language.corpus import Corpus, Entity
+from tamis.language.data import load
+from tamis.language.reviewing import COLUMNS, Review, cohen_kappa, export_review, import_review
+from tamis.language.signature import Signature
+
+
+def entity(language: str, mid: str, name: str, signature: str, semantic_type: str = "City") -> Entity:
+    pairs = Signature(signature).pairs
+    return Entity(language, mid, name, semantic_type, Signature(signature), provenance=("hand",) * len(pairs))
+
+
+CORPUS = Corpus(
+    (
+        entity("en", "t:1", "Moscow", "Noun.number:SINGULAR"),
+        entity("ru", "t:1", "Москва", "Noun.gender:MASCULINE,Noun.number:SINGULAR"),
+        entity("ru", "t:2", "Омск", "Noun.gender:MASCULINE,Noun.topical:PREP_OB"),
+        entity("ru", "t:2", "=Омск", "Noun.gender:MASCULINE"),
+        entity("ru", "t:3", "Тверь", "Noun.gender:FEMININE"),
+        entity("ru", "t:3", "Тверь", "Noun.gender:FEMININE", "Region"),
+    ),
+    "towns",
+)
+MOSCOW = ("ru t:1", "Москва", "Noun.gender", "MASCULINE")
+OMSK = ("ru t:2", "Омск", "Noun.gender", "MASCULINE")
+TVER = ("ru t:3", "Тверь", "Noun.gender", "FEMININE")
+
+
+def sheet(path: Path, answers: Iterable[tuple[tuple[str, str, str, str], str, str]], reviewer: str = "Anna") -> Path:
+    """Write a sheet that came back: questions, verdicts and corrections."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for (ident, name, attribute, value), verdict, correction in answers:
+            writer.writerow([ident, name, "", attribute, value, "?", verdict, correction, "", reviewer])
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def signatures(review: Review, name: str) -> list[str]:
+    return [str(one.signature) for one in review.corpus if one.name == name]
+
+
+def test_a_sheet_asks_one_question_for_each_pair_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "ru.csv"
+    assert export_review(CORPUS, "ru-RU", path) == 6
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # so that spreadsheets see UTF-8
+    assert tuple(rows_of(path)[0]) == COLUMNS
+    first = next(row for row in rows_of(path) if row["name"] == "Москва" and row["attribute"] == "Noun.gender")
+    assert first["id"] == "ru t:1"
+    assert first["gloss"] == "Moscow"
+    assert first["question"] == "Москва: grammatical gender: masculine. Is that right?"
+    assert {row[column] for row in rows_of(path) for column in COLUMNS[-4:]} == {""}
+    assert [path.name for path in tmp_path.iterdir()] == ["ru.csv"]
+
+
+def test_a_sheet_may_ask_about_some_of_each_value_only(tmp_path: Path) -> None:
+    export_review(CORPUS, "ru", tmp_path / "ru.csv", per_value=1)
+    asked = [(row["attribute"], row["value"]) for row in rows_of(tmp_path / "ru.csv")]
+    assert sorted(asked) == sorted({pair for one in CORPUS.filter(language="ru") for pair in one.signature.pairs})
+
+
+def test_some_are_spread_over_the_whole_corpus(tmp_path: Path) -> None:
+    many = Corpus(tuple(entity("ru", f"t:{n:03}", f"N{n:03}", "Noun.gender:NEUTER") for n in range(100)))
+    export_review(many, "ru", tmp_path / "ru.csv", per_value=4)
+    assert [row["name"] for row in rows_of(tmp_path / "ru.csv")] == ["N000", "N025", "N050", "N075"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+7", "-x", "@SUM(A1)", "'=1", "''@x", "'s-Hertogenbosch", "＝1", 'a,"b"'])
+def test_no_cell_is_a_formula_and_every_name_comes_back(tmp_path: Path, name: str) -> None:
+    corpus = Corpus((entity("nl", "t:1", name, "Noun.gender:NEUTER"),))
+    path = tmp_path / "nl.csv"
+    export_review(corpus, "nl", path)
+    [row] = rows_of(path)
+    assert row["name"][0] not in "=+-@\t\r＝"
+    assert row["question"][0] not in "=+-@\t\r＝"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerow(row | {"verdict": "yes", "reviewer": "Anna"})
+    assert import_review(corpus, [path]).accepted == 1
+
+
+def test_what_reviewers_accept_is_marked_with_how_many_they_were(tmp_path: Path) -> None:
+    anna = sheet(tmp_path / "anna.csv", [(TVER, "yes", ""), (OMSK, "Yes ", "")])
+    boris = sheet(tmp_path / "boris.csv", [(TVER, "yes", ""), (OMSK, "unsure", "")], "Boris")
+    review = import_review(CORPUS, [anna, boris])
+    assert (review.accepted, review.corrected, review.removed, review.disputed) == (2, 0, 0, ())
+    assert [one.reviewed for one in review.corpus if one.name == "Тверь"] == [(2,), (2,)]
+    assert [one.reviewed for one in review.corpus if one.name == "Омск"] == [(1, 0)]
+    assert [one.reviewed for one in review.corpus if one.name == "Москва"] == [()]
+    assert review.corpus == CORPUS
+    assert review.agreement["Noun.gender"].judged == 3
+    assert review.agreement["Noun.gender"].unsure == 1
+    assert review.agreement["Noun.gender"].agreed == 1.0
+
+
+def test_what_they_reject_is_corrected_or_removed(tmp_path: Path) -> None:
+    review = import_review(CORPUS, [sheet(tmp_path / "a.csv", [(MOSCOW, "no", "FEMININE"), (OMSK, "no", "")])])
+    assert (review.accepted, review.corrected, review.removed) == (0, 1, 1)
+    [moscow] = [one for one in review.corpus if one.name == "Москва"]
+    assert str(moscow.signature) == "Noun.gender:FEMININE,Noun.number:SINGULAR"
+    assert (moscow.provenance, moscow.reviewed) == (("review", "hand"), (1, 0))
+    assert signatures(review, "Омск") == ["Noun.topical:PREP_OB"]
+    assert signatures(review, "=Омск") == ["Noun.gender:MASCULINE"]
+    assert review.agreement["Noun.gender"].agreed == 0.0
+
+
+def test_what_they_quarrel_about_stays_and_is_told(tmp_path: Path) -> None:
+    anna = sheet(tmp_path / "anna.csv", [(MOSCOW, "no", "FEMININE"), (TVER, "yes", ""), (OMSK, "no", "NEUTER")])
+    boris = sheet(tmp_path / "boris.csv", [(MOSCOW, "no", "FEMININE"), (TVER, "no", ""), (OMSK, "no", "")], "Boris")
+    review = import_review(CORPUS, [anna, boris])
+    assert (review.accepted, review.corrected, review.removed) == (0, 1, 1)
+    assert signatures(review, "Тверь") == ["Noun.gender:FEMININE"] * 2
+    assert signatures(review, "Омск") == ["Noun.topical:PREP_OB"]
+    assert review.disputed == (
+        "Омск (ru t:2), Noun.gender:MASCULINE: Anna: NEUTER, Boris: not MASCULINE",
+        "Тверь (ru t:3), Noun.gender:FEMININE: Anna: FEMININE, Boris: not FEMININE",
+    )
+    assert review.agreement["Noun.gender"].agreed == 1 / 6
+
+
+def test_kappa_of_cohen_by_hand() -> None:
+    # 50 proposals: both yes 20, both no 15, only the first yes 5, only the second yes 10.
+    # They agree in 0.7; by chance in 0.5 * 0.6 + 0.5 * 0.4 = 0.5.
+    first = ["yes"] * 25 + ["no"] * 25
+    second = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    assert cohen_kappa(first, second) == pytest.approx((0.7 - 0.5) / (1 - 0.5))
+    assert cohen_kappa(first, first) == 1.0
+    assert cohen_kappa(["a", "b"], ["b", "a"]) == -1.0
+    assert math.isnan(cohen_kappa(["a", "a"], ["a", "a"]))
+    assert math.isnan(cohen_kappa([], []))
+
+
+def test_kappa_is_that_of_the_values_which_two_reviewers_hold_right(tmp_path: Path) -> None:
+    anna = sheet(tmp_path / "anna.csv", [(MOSCOW, "no", "FEMININE"), (OMSK, "yes", ""), (TVER, "yes", "")])
+    boris = sheet(tmp_path / "boris.csv", [(MOSCOW, "yes", ""), (OMSK, "yes", ""), (TVER, "yes", "")], "Boris")
+    carla = sheet(tmp_path / "carla.csv", [(("ru t:2", "Омск", "Noun.topical", "PREP_OB"), "yes", "")], "Carla")
+    agreement = import_review(CORPUS, [anna, boris, carla]).agreement
+    # f m f and m m f: they agree in 2 of 3, by chance in (2 * 1 + 1 * 2) / 9.
+    assert agreement["Noun.gender"].kappa == {("Anna", "Boris"): pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))}
+    assert agreement["Noun.topical"].kappa == {}
+    assert agreement["Noun.gender"].agreed == pytest.approx(5 / 6)
+
+
+def test_rows_without_a_verdict_and_short_rows_are_no_trouble(tmp_path: Path) -> None:
+    export_review(CORPUS, "ru", tmp_path / "ru.csv")
+    assert import_review(CORPUS, [tmp_path / "ru.csv"]).agreement == {}
+    short = tmp_path / "short.csv"
+    short.write_text(",".join(COLUMNS) + "\nru t:3,Тверь\n,,,,,,,,,\n", encoding="utf-8")
+    assert import_review(CORPUS, [short]).accepted == 0
+
+
+def test_the_open_corpus_goes_out_and_comes_back(tmp_path: Path) -> None:
+    corpus = load("open").filter(language="mr")
+    count = export_review(corpus, "mr", tmp_path / "mr.csv", per_value=3)
+    rows = [row | {"verdict": "yes", "reviewer": "Anna"} for row in rows_of(tmp_path / "mr.csv")]
+    with (tmp_path / "back.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    review = import_review(corpus, [tmp_path / "back.csv"])
+    assert review.accepted == count == len(rows)
+    assert sum(sum(one.reviewed) for one in review.corpus) == count
+
+
+# ^ stands where the trouble is.
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,^maybe,,,Anna", "the verdict is 'maybe'; expected yes, no or unsure"),
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,^,MASCULINE,,Anna", "the verdict is ''; expected yes, no or unsure"),
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,yes,,,^", "nobody is named as reviewer"),
+        ("^ru t:9,Тверь,,Noun.gender,FEMININE,,yes,,,Anna", "the corpus has no 'Тверь' with the id 'ru t:9'"),
+        ("^ru t:3,Tver,,Noun.gender,FEMININE,,yes,,,Anna", "the corpus has no 'Tver' with the id 'ru t:3'"),
+        ("ru t:3,Тверь,,Noun.gender,^NEUTER,,yes,,,Anna", "not annotated as Noun.gender:NEUTER any more"),
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,yes,^NEUTER,,Anna", "'NEUTER' corrects nothing"),
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,no,^FEMININE,,Anna", "'FEMININE' corrects nothing"),
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,no,^NEUTR,,Anna", "did you mean 'NEUTER'?"),
+        ("^ru t:3,Тверь,,Noun.gender,FEMININE,,yes,,,Anna,more", "fields: 11, in the header 10"),
+        ("ru t:3,^Тве\u202eрь,,Noun.gender,FEMININE,,yes,,,Anna", "U+202E turns the direction of reading"),
+        ("ru t:3,Тверь,,Noun.gender,FEMININE,,yes,,,^An\0na", "U+0000 is a control character"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_its_place(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "ru.csv"
+    path.write_text(f"{','.join(COLUMNS)}\n{row.replace('^', '')}\n", encoding="utf-8")
+    with pytest.raises(FileError) as caught:
+        import_review(CORPUS, [path])
+    assert str(caught.value).startswith(f"{path}:2:{row.index('^') + 1}: ")
+    assert message in str(caught.value)
+
+
+def test_a_reviewer_has_one_answer_to_a_question(tmp_path: Path) -> None:
+    twice = sheet(tmp_path / "twice.csv", [(TVER, "yes", ""), (TVER, "yes", "")])
+    assert import_review(CORPUS, [twice, twice]).accepted == 1
+    torn = sheet(tmp_path / "torn.csv", [(TVER, "yes", ""), (TVER, "no", "")])
+    with pytest.raises(FileError, match=r"torn\.csv:3:\d+: 'Anna' gave another answer to this question before"):
+        import_review(CORPUS, [torn])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty; get the file again"),
+        (b"PK\x03\x04", "a spreadsheet; save it as CSV"),
+        (";".join(COLUMNS).encode(), "separated by ';'; save it with commas"),
+        (b"id,name\n", "the header lacks gloss"),
+        ((",".join(COLUMNS) + ",id").encode(), "names 'id' twice"),
+        ((",".join(COLUMNS) + "\n").encode() + "ru t:3,Тверь,,,,,yes,,,Anna".encode("cp1251"), "is not UTF-8"),
+        ((",".join(COLUMNS) + '\n"ru').encode(), "check the quotes"),
+    ],
+)
+def test_a_file_that_is_no_sheet_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "ru.csv"
+    path.write_bytes(content)
+    with pytest.raises(FileError) as caught:
+        import_review(CORPUS, [path])
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_a_sheet_that_is_too_large_or_missing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_MAX_BYTES", 10)
+    with pytest.raises(LimitError, match="the limit is 10"):
+        import_review(CORPUS, [sheet(tmp_path / "ru.csv", [])])
+    with pytest.raises(FileError, match="cannot be read"):
+        import_review(CORPUS, [tmp_path / "none.csv"])
+
+
+def test_a_sheet_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot be written"):
+        export_review(CORPUS, "ru", tmp_path / "none" / "ru.csv")
+    with pytest.raises(ConfigError, match="per_value is 0"):
+        export_review(CORPUS, "ru", tmp_path / "ru.csv", per_value=0)
+    with pytest.raises(InputError, match="none has language 'de'"):
+        export_review(CORPUS, "de", tmp_path / "ru.csv")
+    with pytest.raises(InputError, match="nothing is annotated"):
+        export_review(Corpus((Entity("ru", "", "Омск", "City", Signature("")),)), "ru", tmp_path / "ru.csv")
+    assert list(tmp_path.iterdir()) == []
