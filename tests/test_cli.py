@@ -2,9 +2,11 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,7 +77,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def demo(out: Path) -> None:
         raise error
 
-    monkeypatch.setitem(sys.modules, "tamis.vision.demo", SimpleNamespace(run=demo))
+    monkeypatch.setitem(sys.modules, f"tamis.{cli.DOMAINS[0]}.demo", SimpleNamespace(run=demo))
 
 
 def test_a_package_that_is_missing_is_answered_with_the_pip_command(
@@ -115,15 +117,36 @@ def test_a_reader_that_goes_away_is_no_error_to_report() -> None:
     assert shell.stdout.strip() in ("0", "141")  # 0 if all was written before the pipe closed
 
 
-def test_demo_prints_the_report_on_stdout_and_the_seconds_on_stderr(
+def test_demo_prints_every_page_and_a_front_page_that_links_to_all_of_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = SimpleNamespace(run=lambda out: out / "report.html")
-    monkeypatch.setitem(sys.modules, "tamis.vision.demo", module)
-    code, out, err = run(capsys, f"demo --out {tmp_path}")
-    assert (code, out) == (0, f"{tmp_path}/report.html\n")
-    assert err.startswith("tamis: vision: ")
-    assert err.endswith(" s\n")
+    def page(out: Path) -> Path:
+        out.mkdir(parents=True)
+        (out / "index.html").touch()
+        return out / "index.html"
+
+    for domain in cli.DOMAINS:
+        monkeypatch.setitem(sys.modules, f"tamis.{domain}.demo", SimpleNamespace(run=page, SAYS=f"About {domain}."))
+    code, out, err = run(capsys, f"demo --out {tmp_path}/demo")
+    pages = [f"{tmp_path}/demo/{domain}/index.html" for domain in cli.DOMAINS]
+    assert (code, out.splitlines()) == (0, [*pages, f"{tmp_path}/demo/index.html"])
+    assert [line.split(":")[1].strip() for line in err.splitlines()] == list(cli.DOMAINS)
+    assert all(line.startswith("tamis: ") and line.endswith(" s") for line in err.splitlines())
+    front = (tmp_path / "demo" / "index.html").read_text()
+    for domain in cli.DOMAINS:
+        assert f"About {domain}." in front
+    for link in re.findall('href="([^"]+)"', front):
+        assert (tmp_path / "demo" / link).is_file()
+    assert front.count("<a href=") == len(cli.DOMAINS)
+
+
+def test_warnings_are_one_line_without_source(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "app", lambda *_, **__: warnings.warn("two\nlines", stacklevel=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(capsys, "demo") == (0, "", "tamis: warning: two lines\n")
 
 
 def test_doctor_tells_all_in_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,8 +232,9 @@ def test_a_real_interrupt_ends_the_process_with_130(tmp_path: Path) -> None:
     code = (
         "import sys, time, types\n"
         "def run(out):\n    print('ready', flush=True)\n    time.sleep(30)\n"
-        "sys.modules['tamis.vision.demo'] = types.SimpleNamespace(run=run)\n"
-        "from tamis.cli import main\nsys.exit(main(['demo']))"
+        "from tamis.cli import DOMAINS, main\n"
+        "sys.modules[f'tamis.{DOMAINS[0]}.demo'] = types.SimpleNamespace(run=run)\n"
+        "sys.exit(main(['demo']))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "numpy", "PIL", "av", "matplotlib", "huggingface_hub")
+HEAVY = ("torch", "transformers", "numpy", "PIL", "av", "matplotlib", "huggingface_hub", "scipy", "onnxruntime")
 REPORT = f"import sys; print(*sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)"
 
 
@@ -13,13 +13,35 @@ def heavy_imports(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["tamis", "tamis.vision", "tamis.vision.models", "tamis.core.results", "tamis.core.readers"]
+    "module",
+    [
+        "tamis",
+        "tamis.vision",
+        "tamis.vision.models",
+        "tamis.radio",
+        "tamis.radio.methods",
+        "tamis.core.results",
+        "tamis.core.readers",
+    ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
     assert heavy_imports(f"import {module}") == ""
 
 
-@pytest.mark.parametrize("command", ["--help", "--version", "vision --help", "doctor", "models list", "demo --help"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        "--version",
+        "vision --help",
+        "radio --help",
+        "radio data --help",
+        "radio distill --help",
+        "doctor",
+        "models list",
+        "demo --help",
+    ],
+)
 def test_help_and_the_small_commands_load_nothing_heavy(command: str) -> None:
     assert heavy_imports(f"from tamis.cli import main\nassert main({command.split()!r}) == 0") == ""
 

@@ -22,6 +22,7 @@ import re
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -73,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
@@ -97,6 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(one_line(FileError(f"{where}{error.strerror or error}")), FileError.exit_code)
     except Exception as error:
         return _unexpected(error)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"tamis: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tamis.core.errors import FileError, InputError
-from tamis.core.report import PALETTE, Details, Facts, Picture, Report, Section, Table, plot_style
+from tamis.core.report import PALETTE, Details, Facts, Links, Picture, Report, Section, Table, plot_style
 
 
 def png(width: int = 2, height: int = 1) -> bytes:
@@ -40,7 +40,7 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-def printed(block: Table | Report, width: int = 80) -> str:
+def printed(block: Table | Links | Report, width: int = 80) -> str:
     file = io.StringIO()
     block.print(Console(file=file, width=width))
     return file.getvalue()
@@ -108,6 +108,7 @@ def test_everything_hostile_is_text_in_the_page(tmp_path: Path) -> None:
         Section(HOSTILE), HOSTILE, f"`{HOSTILE}`",
         Facts({HOSTILE: HOSTILE}), Table([HOSTILE], [[HOSTILE]], HOSTILE, [HOSTILE]),
         Picture(png(), HOSTILE, HOSTILE), Details(HOSTILE, HOSTILE), Details("json", {"name": HOSTILE}),
+        Links({HOSTILE: ("page.html", HOSTILE)}),
     )  # fmt: skip
     text = report.write(tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
@@ -205,6 +206,37 @@ def test_plot_ink_can_be_read_on_the_light_and_the_dark_page() -> None:
     ink = plot_style()["text.color"]
     assert min(contrast(ink, "#ffffff"), contrast(ink, "#131518")) > 4
     assert all(min(contrast(c, "#ffffff"), contrast(c, "#131518")) > 2.2 for c in PALETTE)
+
+
+LINKS = Links({"radio": ("radio/index.html", "What a receiver *hears*."), "two": ("a b/[c].html", "More.")})
+
+
+def test_links_lead_to_pages_beside_this_one_with_one_sentence_each() -> None:
+    page = Page(LINKS.html())
+    assert [attributes["href"] for tag, attributes in page.tags if tag == "a"] == [
+        "radio/index.html",
+        "a%20b/%5Bc%5D.html",
+    ]
+    assert page.text == "radioWhat a receiver *hears*.twoMore."
+    assert LINKS.markdown() == (
+        "- [radio](radio/index.html): What a receiver \\*hears\\*.\n- [two](a%20b/%5Bc%5D.html): More."
+    )
+    assert printed(LINKS) == "radio: radio/index.html\ntwo: a b/[c].html\n"
+
+
+def test_a_link_can_neither_leave_its_attribute_nor_become_a_script() -> None:
+    page = Page(Links({"a": ('" onclick="x', ""), "b": ("javascript:alert(1)", ""), "c": (HOSTILE, "")}).html())
+    for tag, attributes in page.tags:
+        assert tag in ("ul", "li", "a", "br")
+        assert not {name for name in attributes if name.startswith("on")}
+        assert not re.match(r"\s*\w+:", attributes.get("href") or "")
+
+
+def test_links_are_part_of_the_page_as_printed() -> None:
+    report = Report("Title")
+    report.add(LINKS)
+    assert "radio: radio/index.html" in printed(report)
+    assert LINKS.html() in report.html()
 
 
 def test_details_show_values_as_json_and_survive_backticks() -> None:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import jaxtyping
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from tests.radio.test_modulation import ROLLOFF, pulse
 
 from tamis.core.errors import ConfigError
+from tamis.core.results import read_runs
 from tamis.radio import modulation, signals
-from tamis.radio.alrt import alrt_limit, ebn0_db, esn0_db, log_likelihood, radioml2016_snr_db
+from tamis.radio.alrt import above_limit, alrt_limit, ebn0_db, esn0_db, log_likelihood, radioml2016_snr_db
 from tamis.radio.config import LINEAR_CLASSES
+from tamis.radio.evaluation import evaluate
 from tamis.radio.modulation import CONSTELLATIONS
+from tamis.radio.receipt import limit_of
 from tamis.radio.signals import generate
 
 # An independent simulation: 16 symbols, 8 samples each; 1,500 frames a class with the phase known, 200 without.
@@ -211,3 +216,32 @@ def test_a_receiver_of_generated_frames_comes_up_to_the_limit_and_not_beyond(
     limit = alrt_limit(LINEAR_CLASSES, float(snr_db), trials=1000, seed=0)
     tolerance = 4 * np.hypot(limit.standard_error, limit.standard_error * np.sqrt(1000 / 256))
     assert accuracy == pytest.approx(limit.accuracy, abs=tolerance)
+
+
+def test_a_model_that_was_shown_the_labels_is_found_above_the_limit_and_an_honest_one_is_not() -> None:
+    frames = generate("clean", per_cell=40, seed=3, modulations=LINEAR_CLASSES, snrs_db=(-10, 0))
+    limit = limit_of(frames)
+    assert limit is not None
+    told = torch.nn.functional.one_hot(torch.from_numpy(frames.labels)).float()
+    leaking = evaluate(lambda iq: told[: len(iq)], frames, method="leak")
+    guessing = evaluate(lambda iq: torch.zeros(len(iq), 6), frames, method="guess")
+    assert set(above_limit(leaking.curves["accuracy_low"], limit)) == {"-10", "0"}
+    assert above_limit(guessing.curves["accuracy_low"], limit) == {}
+
+
+def test_no_network_whose_result_is_committed_is_above_the_limit_of_clean_signals() -> None:
+    path = Path(__file__).parents[2] / "results" / "radio.jsonl"
+    trained = [
+        run for run in read_runs(path) if run.split == "test" and run.config.get("preset", "").startswith("clean")
+    ]
+    limits = {}
+    for run in trained:
+        if "accuracy_low" not in run.curves:
+            continue
+        linear = run.config["preset"] == "clean-linear"
+        for snr, low in run.curves["accuracy_low"].items():
+            if snr not in limits:
+                limits[snr] = alrt_limit(LINEAR_CLASSES, float(snr), trials=500, seed=0)
+            limit = limits[snr]
+            most = limit.accuracy if linear else limit.among(11)
+            assert low <= most + 0.01 + 4 * limit.standard_error, f"{run.method} at {snr} dB"

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tamis.radio.defects import Finding, audit, audit_splits, normalisation
 from tamis.radio.config import RML2016_CLASSES
 from tamis.radio.data import Frames, Splits, load, split
+from tamis.radio.defects import Finding, audit, audit_splits, normalisation
 from tamis.radio.radioml import RML2018_CLASSES
 
 FILE_ORDER = (

@@ -1,8 +1,8 @@
 """What a person looks at: tables, plots, and reports that are one HTML file.
 
 A `Report` is a title and blocks: a paragraph (`str`), `Section`, `Facts`, `Links`, `Table`, `Picture`, `Details`.
-Each block knows its HTML, its Markdown and its text for a terminal. The HTML file is complete in itself: no script, no font, no
-request, and its content security policy forbids all three.
+Each block knows its HTML, its Markdown and its text for a terminal. The HTML file is complete in itself: no script, no
+font, no request, and its content security policy forbids all three.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Links:
     def html(self) -> str:
         """Render as HTML."""
         items = (
-            f'<li><a href="{html.escape(quote(where))}">{_html(title)}</a><br>{_html(said)}</li>'
+            f'<li><a href="{html.escape(quote(_clean(where)))}">{_html(title)}</a><br>{_html(said)}</li>'
             for title, (where, said) in self.pages.items()
         )
         return f'<ul class="links">{"".join(items)}</ul>'
@@ -171,7 +171,8 @@ class Links:
     def markdown(self) -> str:
         """Render as Markdown."""
         lines = (
-            f"- [{_markdown(title)}]({quote(where)}): {_markdown(said)}" for title, (where, said) in self.pages.items()
+            f"- [{_markdown(title)}]({quote(_clean(where))}): {_markdown(said)}"
+            for title, (where, said) in self.pages.items()
         )
         return "\n".join(lines)
 

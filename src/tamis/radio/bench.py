@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from tamis.core.progress import progress
+from tamis.core.report import Cell, Table
 from tamis.core.results import Run
 from tamis.radio.cost import macs, parameters
 from tamis.radio.data import Frames
@@ -62,12 +64,14 @@ def costs(networks: Mapping[str, Network], calibration: Frames, *, rounds: int =
     with TemporaryDirectory() as folder:
         sessions: dict[tuple[str, str], OnnxClassifier] = {}
         sizes: dict[tuple[str, str], int] = {}
-        for name, network in networks.items():
-            for kind, frames in (("float32", None), ("int8", calibration)):
-                file = export_onnx(network, Path(folder) / f"{len(sizes)}.onnx", calibration=frames)
-                sizes[name, kind] = file.stat().st_size
-                with one_thread():
-                    sessions[name, kind] = OnnxClassifier(file)
+        with progress("exporting", total=len(networks)) as advance:  # not while timing: a bar takes processor time too
+            for done, (name, network) in enumerate(networks.items(), start=1):
+                for kind, frames in (("float32", None), ("int8", calibration)):
+                    file = export_onnx(network, Path(folder) / f"{len(sizes)}.onnx", calibration=frames)
+                    sizes[name, kind] = file.stat().st_size
+                    with one_thread():
+                        sessions[name, kind] = OnnxClassifier(file)
+                advance(done)
         alone, together = (
             timed({key: (session, batch) for key, session in sessions.items()}, rounds) for batch in (1, _BATCH)
         )
@@ -121,6 +125,44 @@ def cost_run(name: str, cost: Cost, calibration: Frames, seconds: float) -> Run:
         seconds=seconds,
         config={"runtime": "onnxruntime", "threads": 1, "batch": _BATCH},
     )
+
+
+def table(measured: Mapping[str, Cost]) -> Table:
+    """Set costs side by side."""
+    rows: list[list[Cell]] = [
+        [
+            name,
+            f"{cost.parameters:,}",
+            f"{cost.macs / 1e6:.2f} M",
+            size(cost.float32_bytes),
+            size(cost.int8_bytes),
+            round(cost.float32_ms, 3),
+            round(cost.int8_ms, 3),
+            f"{cost.int8_frames_per_second:,.0f}",
+        ]
+        for name, cost in measured.items()
+    ]
+    return Table(
+        ["model", "parameters", "MACs", "float32", "int8", "float32 ms", "int8 ms", "int8 frames/s"],
+        rows,
+        notes=[
+            "Sizes are of the ONNX files. Times are of one core of this machine: ms for one frame alone, frames/s in "
+            f"batches of {_BATCH}."
+        ],
+    )
+
+
+def size(count: int | float) -> str:
+    """Write a number of bytes as people do, in powers of 1000, to three digits.
+
+    >>> size(46_210), size(999_700)
+    ('46.2 KB', '1 MB')
+    """
+    for unit in ("B", "KB", "MB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
 
 
 @contextmanager

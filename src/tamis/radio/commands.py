@@ -5,15 +5,17 @@ from __future__ import annotations
 import json as json_format
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter, validators
 
-from tamis.radio.config import SKDConfig, TrainConfig
+from tamis.radio.config import PRESETS, SKDConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tamis.radio.data import Frames, Splits
 
 app = App(
@@ -29,7 +31,10 @@ data = App(
 app.command(data)
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+File = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
+Folder = Annotated[Path, Parameter(validator=validators.Path(file_okay=False))]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
+Numbers = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 
 @Parameter(name="*")
@@ -38,7 +43,7 @@ class DataOptions:
     """Which frames, and how they are split."""
 
     data: str = "rml2016"
-    """A preset of the generator (rml2016, rml22, default, clean), or a file of a known data set."""
+    """A preset of the generator (rml2016, rml22, default, clean), or a file: of a known data set, or generated."""
     per_cell: Count | None = None
     """Frames for each class and signal-to-noise ratio; 200 of a preset, all of a file."""
     data_seed: int = 0
@@ -52,11 +57,17 @@ class DataOptions:
 
         return load(self.data, per_cell=self.per_cell, seed=self.data_seed)
 
-    def splits(self) -> Splits:
-        """Generate or read, and split."""
+    def splits(self, classes: Sequence[str] | None = None) -> Splits:
+        """Generate or read, number the classes as a model does, and split."""
         from tamis.radio.data import split
 
-        return split(self.frames(), self.split)
+        frames = self.frames()
+        return split(frames if classes is None else frames.reorder(classes), self.split)
+
+    @property
+    def generated(self) -> bool:
+        """Whether the frames come from the generator, so that their signal-to-noise ratios are right."""
+        return self.data in PRESETS
 
 
 _DATA = DataOptions()
@@ -69,9 +80,9 @@ def generate(
     preset: str = "default",
     /,
     *,
-    out: Path,
+    out: File,
     modulations: str | None = None,
-    snrs: str | None = None,
+    snrs: Numbers | None = None,
     samples: Count | None = None,
     samples_per_symbol: str | None = None,
     defects: str | None = None,
@@ -83,7 +94,7 @@ def generate(
 
     Args:
         preset: rml2016, rml22, default or clean.
-        out: The file, which ends in .safetensors.
+        out: The file, usually ending in .safetensors.
         modulations: Names, separated by commas; by default those of the preset.
         snrs: Signal-to-noise ratios in dB, separated by commas.
         samples: Length of a frame.
@@ -93,20 +104,25 @@ def generate(
         seed: The same seed gives the same frames, whatever the number of workers.
         workers: Processes to share the work among.
     """
+    from tamis.core.errors import ConfigError
     from tamis.radio import signals
 
     changes: dict[str, object] = {}
     if modulations is not None:
-        changes["modulations"] = tuple(modulations.split(","))
+        changes["modulations"] = _parts(modulations)
     if snrs is not None:
-        changes["snrs_db"] = tuple(_numbers("--snrs", snrs, int))
+        changes["snrs_db"] = _numbers("--snrs", snrs, int)
     if samples is not None:
         changes["samples"] = samples
     if samples_per_symbol is not None:
         ends = _numbers("--samples-per-symbol", samples_per_symbol, float)
+        if len(ends) > 2:
+            raise ConfigError(
+                f"--samples-per-symbol is {samples_per_symbol!r}; expected one number, or two: least, most"
+            )
         changes["samples_per_symbol"] = (ends[0], ends[-1])
     if defects is not None:
-        changes["defects"] = tuple(defects.split(","))
+        changes["defects"] = _parts(defects)
     frames = signals.generate(preset, per_cell=per_cell, seed=seed, workers=workers, **changes)
     print(frames.save(out))
     print(f"tamis: {len(frames)} frames of {len(frames.classes)} modulations; {frames.dataset}", file=sys.stderr)
@@ -154,7 +170,7 @@ def train(
     network: str,
     /,
     *,
-    out: Path,
+    out: Folder,
     options: DataOptions = _DATA,
     recipe: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
     device: str = "cpu",
@@ -163,8 +179,8 @@ def train(
     """Train a network, and write it to a folder; a training that was cut off goes on.
 
     Args:
-        network: clst-t, clst-s, clst-b, clst-l, kd-cnn, kd-mobilenet, vt-cnn2, resnet-1d, mcldnn, pet-cgdnn, iqformer
-            or lstm2.
+        network: clst-t, clst-s, clst-b, clst-l, kd-cnn, kd-cnn-xs, kd-mobilenet, kd-mobilenet-xs, vt-cnn2, resnet-1d,
+            mcldnn, pet-cgdnn, iqformer or lstm2.
         out: Folder of the model and its checkpoints.
         options: Which frames.
         recipe: How it is trained.
@@ -198,9 +214,9 @@ def train(
 def distill(
     *,
     teacher: str,
-    student: str = "kd-cnn",
+    student: Literal["kd-cnn", "kd-mobilenet"] = "kd-cnn",
     budget: str = "50KB",
-    out: Path,
+    out: Folder,
     options: DataOptions = _DATA,
     recipe: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
     skd: Annotated[SKDConfig, Parameter(name="*")] = SKDConfig(),
@@ -211,7 +227,7 @@ def distill(
 
     Args:
         teacher: A shipped name, a model directory or a Hub id.
-        student: kd-cnn or kd-mobilenet.
+        student: Which network is to be made as wide as the budget allows.
         budget: Bytes of the int8 ONNX file, such as 50KB, or processor time for one frame in it, such as 2ms.
         out: Folder: the student in skd/, the one trained alone in alone/, skd/model.int8.onnx, and the report.
         options: Which frames.
@@ -220,24 +236,34 @@ def distill(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    from tamis.radio.defects import audit_splits
+    from tamis.radio import bench
     from tamis.radio.methods import load_network
-    from tamis.radio.receipt import report_on, table
-    from tamis.radio.shrink import shrink
+    from tamis.radio.receipt import limit_of, table
+    from tamis.radio.shrink import receipt, shrink, spending
 
+    spending(budget)
     tutor = load_network(teacher)
-    splits = options.splits()
-    judged = shrink(tutor, teacher, student, budget, splits, recipe, skd, out=out, device=device)
-    width = judged[0].run.config["width"]
-    print(f"tamis: {student} of width {width:g} is the widest within {budget}", file=sys.stderr)
-    told = ["tamis", "radio", "distill", "--teacher", teacher, "--student", student, "--budget", budget]
-    command = shlex.join([*told, "--data", options.data, "--epochs", str(recipe.epochs), "--seed", str(recipe.seed)])
-    page = report_on(judged, splits.test, limit=None, findings=audit_splits(splits), command=command)
+    splits = options.splits(tutor.classes)
+    name = next(iter(_labels(teacher, student)))
+    judged = shrink(tutor, name, student, budget, splits, recipe, skd, out=out, device=device)
+    width = judged[1].run.config["width"]
+    print(f"tamis: {student} of {width:g} times its usual width is the widest within {budget}", file=sys.stderr)
+    told = ["--teacher", _public(teacher), "--student", student, "--budget", budget, *_told(options, recipe, skd)]
+    page = receipt(
+        judged,
+        splits,
+        budget,
+        limit=limit_of(splits.test) if options.generated else None,
+        command=shlex.join(["tamis", "radio", "distill", *told]),
+    )
+    written = page.write(out / "index.html")
     if json:
         print(json_format.dumps([json_format.loads(one.run.to_json()) for one in judged]))
-    else:
-        table(judged).print()
-    print(page.write(out / "index.html"), file=sys.stderr if json else sys.stdout)
+        return
+    table(judged).print()
+    print()
+    bench.table({one.run.method: one.cost for one in judged if one.cost}).print()
+    print(written)
 
 
 @app.command(
@@ -248,8 +274,8 @@ def evaluate_models(
     options: DataOptions = _DATA,
     everything: Annotated[bool, Parameter(name="--all-frames", negative="")] = False,
     cost: Annotated[bool, Parameter(negative="")] = False,
-    lines: Path | None = None,
-    out: Path = Path("tamis-eval"),
+    lines: File | None = None,
+    out: Folder = Path("tamis-eval"),
     json: Json = False,
 ) -> None:
     """Judge models on test frames: accuracy over the signal-to-noise ratio beside the limit, costs, and confusions.
@@ -267,8 +293,9 @@ def evaluate_models(
     from tamis.core.files import write_whole
     from tamis.core.progress import progress
     from tamis.core.results import read_runs
-    from tamis.radio.bench import costs
-    from tamis.radio.defects import audit
+    from tamis.radio import bench
+    from tamis.radio.data import split
+    from tamis.radio.defects import audit, audit_splits
     from tamis.radio.methods import load_network
     from tamis.radio.network import Network
     from tamis.radio.onnx_export import OnnxClassifier
@@ -276,33 +303,42 @@ def evaluate_models(
 
     if not models:
         raise ConfigError("no model is named; give shipped names or directories, such as kd-cnn-rml2016")
+    more = read_runs(lines) if lines else ()
     classifiers: dict[str, Network | OnnxClassifier] = {
-        name: OnnxClassifier(name) if name.endswith(".onnx") else load_network(name) for name in models
+        label: OnnxClassifier(name) if name.endswith(".onnx") else load_network(name)
+        for label, name in _labels(*models).items()
     }
-    everyone = options.frames()
-    splits = options.splits()
-    frames = everyone if everything else splits.test
-    frames = frames.reorder(next(iter(classifiers.values())).classes)
+    classes = next(iter(classifiers.values())).classes
+    for name, classifier in classifiers.items():
+        if classifier.classes != classes:
+            raise ConfigError(
+                f"{name}: knows {', '.join(classifier.classes)}; {models[0]} knows {', '.join(classes)}; "
+                "judge them one at a time"
+            )
+    everyone = options.frames().reorder(classes)
+    findings = audit(everyone)
+    frames = calibration = everyone
+    if not everything:
+        splits = split(everyone, options.split)
+        findings += audit_splits(splits)
+        frames, calibration = splits.test, splits.train
     networks = {name: one for name, one in classifiers.items() if isinstance(one, Network)}
-    measured = costs(networks, splits.train) if cost else {}
+    measured = bench.costs(networks, calibration) if cost else {}
     judged = []
     with progress("judging models", total=len(classifiers)) as advance:
-        for done, (name, classifier) in enumerate(classifiers.items()):
-            if classifier.classes != frames.classes:
-                raise ConfigError(
-                    f"{name}: knows {', '.join(classifier.classes)}; the frames are of {', '.join(frames.classes)}"
-                )
-            told = {"preset": options.data, "data_seed": options.data_seed}
+        for done, (name, classifier) in enumerate(classifiers.items(), start=1):
+            told = {"preset": frames.name, "data_seed": options.data_seed}
             judged.append(judge(classifier, frames, method=name, cost=measured.get(name), config=told))
-            advance(done + 1)
-    command = shlex.join(["tamis", "radio", "eval", *models, "--data", options.data])
+            advance(done)
+    flags = [*(["--all-frames"] if everything else []), *(["--cost"] if cost else [])]
+    flags += ["--lines", _public(str(lines))] if lines else []
     page = report_on(
         judged,
         frames,
-        limit=limit_of(frames) if options.data in ("clean", "default", "rml2016", "rml22") else None,
-        findings=audit(everyone),
-        lines=read_runs(lines) if lines else (),
-        command=command,
+        limit=limit_of(frames) if options.generated else None,
+        findings=findings,
+        lines=more,
+        command=shlex.join(["tamis", "radio", "eval", *map(_public, models), *_told(options), *flags]),
     )
     write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
     written = page.write(out / "index.html")
@@ -310,11 +346,14 @@ def evaluate_models(
         print(json_format.dumps([json_format.loads(one.run.to_json()) for one in judged]))
         return
     table(judged).print()
+    if measured:
+        print()
+        bench.table(measured).print()
     print(written)
 
 
 @app.command(help_epilogue="Example: tamis radio export kd-cnn-rml2016 --data rml2016 --out kd-cnn")
-def export(model: str, /, *, out: Path, options: DataOptions = _DATA, json: Json = False) -> None:
+def export(model: str, /, *, out: Folder, options: DataOptions = _DATA, json: Json = False) -> None:
     """Write a model as ONNX in float32 and int8, and a student as C too; measure what each form lost.
 
     Args:
@@ -330,13 +369,8 @@ def export(model: str, /, *, out: Path, options: DataOptions = _DATA, json: Json
     from tamis.radio.methods import load_network
 
     network = load_network(model)
-    splits = options.splits()
-    forms = export_network(
-        network,
-        out,
-        calibration=splits.train.reorder(network.classes),
-        test=splits.test.reorder(network.classes),
-    )
+    splits = options.splits(network.classes)
+    forms = export_network(network, out, calibration=splits.train, test=splits.test)
     if json:
         print(json_format.dumps([asdict(one) for one in forms]))
     else:
@@ -349,38 +383,69 @@ def bench(*models: str, options: DataOptions = _DATA, rounds: Count = 9, json: J
     """Measure what models cost: bytes of their ONNX files, and times on one core of this machine.
 
     Args:
-        models: Shipped names, model directories or Hub ids; names of networks are taken with random weights.
+        models: Shipped names, model directories or Hub ids, or names of networks, which are taken with random weights;
+            all of those if none is named.
         options: Frames to set the int8 ranges by; the training part of their split is used.
         rounds: How often each is timed, in turns.
         json: Print the result lines as a JSON array.
     """
     import time
 
-    from tamis.core.report import Table
-    from tamis.radio.bench import cost_run, costs
+    from tamis.radio.bench import cost_run, costs, table
     from tamis.radio.methods import NETWORKS, build, load_network
-    from tamis.radio.receipt import COST_HEADERS, cost_cells
 
-    if not models:
-        models = tuple(NETWORKS)
-    frames = options.splits().train
     start = time.perf_counter()
+    trained = [name for name in models if name not in NETWORKS]
+    networks = {label: load_network(name) for label, name in _labels(*trained).items()}
+    frames = options.splits().train
     task = {"classes": frames.classes, "samples": frames.samples}
-    networks = {name: build(name, seed=0, **task) if name in NETWORKS else load_network(name) for name in models}
+    for name in models or NETWORKS:
+        if name in NETWORKS:
+            networks[name] = build(name, seed=0, **task)
     measured = costs(networks, frames, rounds=rounds)
     if json:
         seconds = time.perf_counter() - start
         runs = [cost_run(name, cost, frames, seconds) for name, cost in measured.items()]
         print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
         return
-    Table(["model", *COST_HEADERS], [[name, *cost_cells(cost)] for name, cost in measured.items()]).print()
+    table(measured).print()
 
 
-def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[float]:
+def _parts(text: str) -> tuple[str, ...]:
+    """Split at commas."""
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _numbers(option: str, text: str, kind: type[int] | type[float]) -> tuple[int | float, ...]:
     """Read numbers separated by commas."""
     from tamis.core.errors import ConfigError
 
     try:
-        return [kind(part) for part in text.split(",")]
+        return tuple(kind(part) for part in _parts(text))
     except ValueError as error:
-        raise ConfigError(f"{option} is {text!r}; expected numbers separated by commas") from error
+        what = "whole numbers" if kind is int else "numbers"
+        raise ConfigError(f"{option} is {text!r}; expected {what} separated by commas") from error
+
+
+def _told(*options: Any) -> list[str]:
+    """Write what is not as by default as one types it."""
+    told = []
+    for one in options:
+        for field in fields(one):
+            value, name = getattr(one, field.name), field.name.replace("_", "-")
+            if isinstance(value, bool) and value != field.default:
+                told.append(f"--{name}" if value else f"--no-{name}")
+            elif value != field.default:
+                told += [f"--{name}", _public(str(value))]
+    return told
+
+
+def _labels(*models: str) -> dict[str, str]:
+    """Call each model by the last part of its path, or as it was typed where two would be called the same."""
+    last = [Path(name).name or name for name in models]
+    return {short if last.count(short) == 1 else name: name for short, name in zip(last, models, strict=True)}
+
+
+def _public(path: str) -> str:
+    """Leave out the folders above an absolute path, which are nobody's business."""
+    return Path(path).name if Path(path).is_absolute() else path

@@ -11,20 +11,21 @@ import numpy as np
 
 from tamis.core.errors import ConfigError, one_line
 from tamis.core.report import Cell, Table
+from tamis.radio.bench import size
 from tamis.radio.c_export import export_c
 from tamis.radio.c_run import run_cortex_m, run_host
 from tamis.radio.data import Frames
 from tamis.radio.evaluation import logits
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
-from tamis.radio.network import Network
+from tamis.radio.network import Network, check_frames
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
-from tamis.radio.receipt import size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CORTEX_FRAMES = 4
+_SOURCE = "the size is that of the source"
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ def export(network: Network, folder: str | Path, *, calibration: Frames, test: F
         One entry a form; the first is the network itself.
 
     Raises:
-        ConfigError: If there are no frames.
+        ConfigError: If there are no frames, or their classes are not those of the network.
         FileError: If the folder cannot be written.
+        ShapeError: If the frames have another length.
     """
     out = Path(folder)
+    check_frames(network, calibration)  # before anything is written
     expected = logits(network, test)
     forms = [_judged("PyTorch", "", sum(4 * p.numel() for p in network.parameters()), expected, expected, test)]
     for form, name, batch, frames in (
@@ -85,14 +88,14 @@ def _in_c(
     try:
         host = run_host(made, test.iq)
     except ConfigError as error:
-        return Exported(f"C {kind}", str(made.source), length, None, None, f"not run: {one_line(error)}")
-    note = f"{host.seconds * 1e6:.0f} µs a frame here"
+        return Exported(f"C {kind}", str(made.source), length, None, None, f"not run: {one_line(error)}; {_SOURCE}")
+    note = f"here {host.seconds * 1e6:.0f} µs a frame"
     try:
         device = run_cortex_m(made, test.iq[:_CORTEX_FRAMES])
         length = device.flash_bytes
         note += f"; Cortex-M4: {device.instructions:,} instructions, {size(device.ram_bytes)} RAM"
     except ConfigError as error:
-        note += f"; Cortex-M4 not run: {one_line(error)}"
+        note += f"; Cortex-M4 not run: {one_line(error)}; {_SOURCE}"
     return _judged(f"C {kind}", str(made.source), length, host.logits, expected, test, note)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamis.core.progress import progress
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
 from tamis.core.results import Run
+from tamis.radio import bench
 from tamis.radio.alrt import alrt_limit
-from tamis.radio.bench import Cost
+from tamis.radio.bench import Cost, size
 from tamis.radio.evaluation import Classifier, logits, report
 from tamis.radio.metrics import confusion, mcnemar
 from tamis.radio.modulation import CONSTELLATIONS
@@ -21,12 +24,12 @@ from tamis.radio.modulation import CONSTELLATIONS
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from tamis.radio.data import Frames
     from tamis.radio.defects import Finding
 
-COST_HEADERS = ("parameters", "MACs", "float32", "int8", "float32 ms", "int8 ms", "int8 frames/s")
-"""Headings of the columns that `cost_cells` fills."""
+_COLOURS, _GREY = PALETTE[:-1], PALETTE[-1]
 _SHOWN_SNRS = 6
 
 
@@ -81,6 +84,7 @@ def report_on(
     judged: Sequence[Judged],
     frames: Frames,
     *,
+    about: str | None = None,
     limit: Mapping[str, float] | None,
     findings: Sequence[Finding] = (),
     lines: Sequence[Run] = (),
@@ -91,39 +95,47 @@ def report_on(
     Args:
         judged: Classifiers, judged on the same frames.
         frames: What they were judged on.
+        about: Name of the classifier that the page is about; the most accurate one by default.
         limit: The accuracy that no classifier can exceed, by signal-to-noise ratio in dB; None where it is not known.
         findings: Of the audit of the data.
         lines: More result lines, such as those of trainings on fewer frames; curves are drawn of what they hold.
         command: The command line that gives the same.
     """
-    best = max(judged, key=lambda one: one.run.metrics["accuracy"])
-    snrs = sorted(float(snr) for snr in best.run.curves["accuracy"])
-    span = f"{snrs[0]:g} to {snrs[-1]:g} dB"
+    ranked = _ranked(judged)
+    chosen = next(one for one in ranked if about in (None, one.run.method))
+    name, metrics, (low, high) = chosen.run.method, chosen.run.metrics, chosen.run.intervals["accuracy"]
+    span = _span(chosen.run)
     page = Report(
         "How well modulations are told apart",
-        f"{best.run.method} is right on {best.run.metrics['accuracy']:.1%} of {len(frames)} frames of "
-        f"{frames.name}, averaged over {span}.",
+        f"{name} is right on {metrics['accuracy']:.1%} of {len(frames):,} frames of {frames.name}, "
+        f"averaged over {span} (95 % interval {low:.1%} to {high:.1%}).",
     )
-    low, high = best.run.intervals["accuracy"]
-    facts: dict[str, Cell] = {
-        f"accuracy, {span}": f"{best.run.metrics['accuracy']:.1%}",
-        "95 % interval": f"{low:.1%} to {high:.1%}",
-        "chance": f"{1 / len(frames.classes):.1%}",
-    }
-    if best.cost:
-        facts["int8 file"] = size(best.cost.int8_bytes)
+    facts: dict[str, Cell] = {f"accuracy, {span}": f"{metrics['accuracy']:.1%}"}
+    if "accuracy_from_0_db" in metrics:
+        facts["accuracy, from 0 dB"] = f"{metrics['accuracy_from_0_db']:.1%}"
+    facts["chance"] = f"{1 / len(frames.classes):.1%}"
+    if chosen.cost:
+        facts["int8 file"] = size(chosen.cost.int8_bytes)
+    page.add(Facts(facts))
     page.add(
-        Facts(facts), *(f"{finding.message} ({finding.count})." for finding in findings if finding.severity != "note")
+        *(
+            f"{one.severity.capitalize()}, of the data: {one.message} ({one.count:,})."
+            for one in findings
+            if one.severity != "note"
+        )
     )
-    page.add(Section("Over the signal-to-noise ratio"), snr_picture([one.run for one in judged], limit))
-    if any(one.cost for one in judged):
-        page.add(Section("What it costs"), front_picture(judged))
+    drawn = ranked[: len(_COLOURS)]
+    page.add(Section("Over the signal-to-noise ratio"), snr_picture([one.run for one in drawn], limit))
+    if len(ranked) > len(drawn):
+        page.add(f"The {len(drawn)} most accurate of {len(ranked)} are drawn.")
     page.add(Section("Side by side"), table(judged))
     if len(judged) > 1:
-        page.add(_pairs(judged, frames))
+        page.add(_pairs(ranked, frames))
+    if costs := {one.run.method: one.cost for one in ranked if one.cost}:
+        page.add(Section("What it costs"), *front_pictures(drawn), bench.table(costs))
     page.add(
-        Section(f"Where {best.run.method} errs"),
-        *(block for pair in confusion_pictures(best, frames).items() for block in pair),
+        Section(f"Where {name} errs"),
+        *(block for pair in confusion_pictures(chosen, frames).items() for block in pair),
     )
     if few := few_picture(lines):
         page.add(Section("With fewer training frames"), few)
@@ -135,9 +147,10 @@ def report_on(
 
 
 _HOW = (
-    "Accuracy is averaged over {span}, evenly; an average over other ratios is another number. The signal-to-noise "
-    "ratio is the mean signal power over the mean noise power in the whole sampled band. Bands and intervals are 95 % "
-    "Wilson intervals: what chance in the choice of frames can do, not what another training would give."
+    "Accuracy counts all frames from {span} alike; an average over other ratios is another number. Ratios are as the "
+    "data say; of generated signals it is the mean signal power over the mean noise power in the whole sampled band. "
+    "Bands and intervals are 95 % Wilson intervals: what chance in the choice of frames can do, not what another "
+    "training would give."
 )
 _LIMIT = (
     "The limit is the average likelihood ratio test, the best that any classifier can do on the linear modulations in "
@@ -147,8 +160,8 @@ _LIMIT = (
 )
 _SKD = (
     "Gains are of the same student with the same seed, with and without the teacher. What is specific to signals in "
-    "SKD is that the teacher looks at each frame under several carrier phases and its logits are averaged; the row of "
-    "plain distillation is the same loss without that."
+    "SKD is that the teacher looks at each frame under several carrier phases and its logits are averaged; plain "
+    "distillation, `kd`, is the same loss without that."
 )
 
 
@@ -166,90 +179,147 @@ def limit_of(frames: Frames) -> dict[str, float] | None:
     if len(linear) < 2:
         return None
     samples, per_symbol = frames.samples, frames.samples_per_symbol
-    limits = {
-        f"{snr:g}": alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, seed=0)
-        for snr in np.unique(frames.snr_db)
-    }
-    return {snr: limit.among(len(frames.classes)) for snr, limit in limits.items()}
+    snrs = np.unique(frames.snr_db)
+    limits = {}
+    with progress("computing the limit", total=len(snrs)) as advance:
+        for done, snr in enumerate(snrs, start=1):
+            limit = alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, seed=0)
+            limits[f"{snr:g}"] = limit.among(len(frames.classes))
+            advance(done)
+    return limits
 
 
 def snr_picture(runs: Sequence[Run], limit: Mapping[str, float] | None) -> Picture:
-    """Draw accuracy over the signal-to-noise ratio, with intervals and the limit."""
+    """Draw accuracy over the signal-to-noise ratio, with intervals and the limit; of six lines at most."""
     import matplotlib
     from matplotlib import pyplot
 
     with matplotlib.rc_context(plot_style()):
-        figure, axes = pyplot.subplots(figsize=(7.6, 4.2))
-        for run in runs[: len(PALETTE)]:
+        figure, axes = pyplot.subplots(figsize=(6.4, 4.6))
+        for run, colour in zip(runs, _COLOURS, strict=False):
             x = sorted(float(snr) for snr in run.curves["accuracy"])
             keys = [f"{snr:g}" for snr in x]
-            (line,) = axes.plot(x, [run.curves["accuracy"][key] for key in keys], label=run.method)
+            axes.plot(x, [run.curves["accuracy"][key] for key in keys], color=colour, label=run.method)
             if "accuracy_low" in run.curves:
                 low, high = ([run.curves[f"accuracy_{side}"][key] for key in keys] for side in ("low", "high"))
-                axes.fill_between(x, low, high, color=line.get_color(), alpha=0.13, linewidth=0)
+                axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
         if limit:
             x = sorted(float(snr) for snr in limit)
-            axes.plot(x, [limit[f"{snr:g}"] for snr in x], "--", color=PALETTE[-1], marker="", label="limit (ALRT)")
+            axes.plot(x, [limit[f"{snr:g}"] for snr in x], "--", color=_GREY, marker="", label="limit (ALRT)")
         axes.set(xlabel="signal-to-noise ratio, dB", ylabel="accuracy", ylim=(0, 1.02))
-        axes.legend(loc="upper left", fontsize="small")
+        axes.locator_params(axis="x", integer=True)
+        figure.legend(loc="outside lower left", ncols=3, fontsize="small")
         picture = Picture.of(figure, "Accuracy of each classifier over the signal-to-noise ratio")
         pyplot.close(figure)
     return picture
 
 
-def front_picture(judged: Sequence[Judged]) -> Picture:
-    """Draw accuracy against bytes and against milliseconds; a line joins those that nothing smaller or faster beats."""
+def front_pictures(judged: Sequence[Judged]) -> list[Picture]:
+    """Draw accuracy against bytes and against milliseconds; steps join those that nothing smaller or faster beats.
+
+    There is nothing to draw of fewer than two whose cost is known.
+    """
+    costs = {one.run.method: one.cost for one in judged if one.cost}
+    if len(costs) < 2:
+        return []
+    return [
+        _front_picture(judged, "size of the int8 file", {name: float(c.int8_bytes) for name, c in costs.items()}, size),
+        _front_picture(
+            judged, "one frame in int8 on one core, ms", {name: c.int8_ms for name, c in costs.items()}, "{:g}".format
+        ),
+    ]
+
+
+def _front_picture(
+    judged: Sequence[Judged], axis: str, spent: Mapping[str, float], written: Callable[[float], str]
+) -> Picture:
     import matplotlib
     from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     with matplotlib.rc_context(plot_style()):
-        figure, both = pyplot.subplots(1, 2, figsize=(9.4, 3.9), sharey=True)
-        measured = [(one.run, one.cost) for one in judged if one.cost]
-        for axes, label, values in (
-            (both[0], "int8 ONNX file, bytes", [cost.int8_bytes for _, cost in measured]),
-            (both[1], "one frame, int8, one core, ms", [cost.int8_ms for _, cost in measured]),
-        ):
-            points = [(x, run.metrics["accuracy"], run.method) for x, (run, _) in zip(values, measured, strict=True)]
-            _front(axes, points)
-            axes.set(xscale="log", xlabel=label)
-            axes.minorticks_off()
-        both[0].set_ylabel("accuracy")
-        picture = Picture.of(figure, "Accuracy against the size of the int8 file and against the time for one frame")
+        figure, axes = pyplot.subplots(figsize=(4.2, 3.6))
+        points: dict[str, tuple[float, float]] = {}
+        for one, style in zip(judged, plot_style()["axes.prop_cycle"], strict=False):
+            if (x := spent.get(one.run.method)) is not None:
+                points[one.run.method] = x, one.run.metrics["accuracy"]
+                axes.plot(*points[one.run.method], **style, linestyle="", zorder=3)
+        steps: list[tuple[float, float]] = []
+        for x, y in sorted(points.values(), key=lambda point: (point[0], -point[1])):
+            if not steps or y > steps[-1][1]:
+                steps += [(x, steps[-1][1] if steps else y), (x, y)]
+        axes.plot(*zip(*steps, strict=True), "-", color=_GREY, marker="", linewidth=1.2)
+        least, most = min(spent.values()) / 2.5, max(spent.values()) * 2.5
+        axes.set(xscale="log", xlim=(least, most), xlabel=axis, ylabel="accuracy, in float32")
+        axes.margins(y=0.2)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: written(x)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        _name(axes, points, steps)
+        picture = Picture.of(figure, f"Accuracy against {axis}")
         pyplot.close(figure)
     return picture
 
 
-def _front(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    front = [p for p in sorted(points) if all(q[1] < p[1] for q in points if q[0] <= p[0] and q != p)]
-    axes.plot([p[0] for p in front], [p[1] for p in front], "-", color=PALETTE[-1], marker="", linewidth=1.2)
-    for number, (x, y, name) in enumerate(points):
-        axes.plot([x], [y], linestyle="")
-        low = number % 2 == 0
-        offset = (6, -11) if low else (6, 5)
-        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", fontsize="small")
-    axes.margins(x=0.22, y=0.14)
+_PLACES = [(right, up) for up in (5, -5, 14, -14, 23, -23) for right in (-7, 7, 0)]
+"""Where a name may stand, seen from its point: points to the right and upward; the first free place is taken."""
+
+
+def _name(axes: Axes, points: Mapping[str, tuple[float, float]], line: Sequence[tuple[float, float]]) -> None:
+    """Write the name of each point beside it in its colour, clear of points, line and names where there is room."""
+    from matplotlib.path import Path
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # so that data have places
+    pixels = axes.transData.transform
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels(list(points.values()))]
+    path = Path(pixels(line))
+
+    def clashes(text: Annotation) -> int:
+        box = text.get_window_extent()
+        outside = box.x0 < axes.bbox.x0 or box.x1 > axes.bbox.x1
+        return int(3 * box.count_overlaps(taken) + path.intersects_bbox(box, filled=False) + 10 * outside)
+
+    for (name, point), drawn in zip(points.items(), axes.lines, strict=False):
+        texts = [
+            axes.annotate(
+                name,
+                point,
+                xytext=(right, up),
+                textcoords="offset points",
+                ha=("center", "left", "right")[np.sign(right)],
+                va=("center", "bottom", "top")[np.sign(up)],
+                color=drawn.get_color(),
+                fontsize="small",
+                in_layout=False,
+            )
+            for right, up in _PLACES
+        ]
+        best = min(texts, key=clashes)
+        taken.append(best.get_window_extent())
+        for text in texts:
+            if text is not best:
+                text.remove()
 
 
 def confusion_pictures(judged: Judged, frames: Frames) -> dict[str, Picture]:
-    """Draw the confusion at 0 dB and above, and at several signal-to-noise ratios; by what is said above each."""
+    """Draw the confusion at several signal-to-noise ratios, and at 0 dB and above; by what is said above each."""
     predicted = judged.scores.argmax(axis=1)
-    classes = len(frames.classes)
-    loud = frames.snr_db >= 0
-    pooled = confusion(frames.labels[loud], predicted[loud], classes) if loud.any() else None
     snrs = np.unique(frames.snr_db)
     shown = snrs[np.unique(np.linspace(0, len(snrs) - 1, min(_SHOWN_SNRS, len(snrs))).round().astype(int))]
-    parts = {
-        f"{snr:g} dB": confusion(frames.labels[frames.snr_db == snr], predicted[frames.snr_db == snr], classes)
-        for snr in shown
-    }
-    pictures = {
-        "Rows are what was sent, columns what was said, at several ratios.": _matrices(
-            parts, frames.classes, large=False
-        )
-    }
-    if pooled is not None:
+
+    def at(chosen: NDArray[np.bool_]) -> Int[np.ndarray, "classes classes"]:
+        return confusion(frames.labels[chosen], predicted[chosen], len(frames.classes))
+
+    parts = {f"{snr:g} dB": at(frames.snr_db == snr) for snr in shown}
+    said = "Rows are what was sent, columns what was said, both in the order of the names."
+    pictures = {said: _matrices(parts, frames.classes, large=False)}
+    if (loud := frames.snr_db >= 0).any():
         pictures["All frames of 0 dB and above, as shares of what was sent."] = _matrices(
-            {"": pooled}, frames.classes, large=True
+            {"": at(loud)}, frames.classes, large=True
         )
     return pictures
 
@@ -260,20 +330,27 @@ def _matrices(
     import matplotlib
     from matplotlib import pyplot
 
-    columns = 1 if large else 3
+    columns = 1 if large else min(3, len(matrices))
     rows = -(-len(matrices) // columns)
-    side = 6.2 if large else 3.0
-    with matplotlib.rc_context({**plot_style(), "axes.grid": False, "font.size": 10.0 if large else 8.0}):
-        figure, grid = pyplot.subplots(rows, columns, figsize=(side * columns, side * rows), squeeze=False)
+    size = (6.2, 6.2) if large else (0.8 + 2.6 * columns, 2.8 * rows)
+    style: Any = {
+        "axes.grid": False,
+        "axes.spines.left": False,
+        "axes.spines.bottom": False,
+        "figure.constrained_layout.hspace": 0.08,
+        "font.size": 10.0,
+    }
+    with matplotlib.rc_context({**plot_style(), **style}):
+        figure, grid = pyplot.subplots(rows, columns, figsize=size, squeeze=False, sharey=True)
         for axes in grid.flat[len(matrices) :]:
-            axes.axis("off")
+            axes.set_axis_off()
         for axes, (title, matrix) in zip(grid.flat, matrices.items(), strict=False):
             share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
             axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
             axes.set_title(title)
-            ticks = range(len(classes))
-            axes.set_xticks(ticks, classes if large else [""] * len(classes), rotation=60, ha="right")
-            axes.set_yticks(ticks, classes)
+            axes.tick_params(length=0)
+            axes.set_xticks(range(len(classes)), classes if large else [""] * len(classes), rotation=60, ha="right")
+            axes.set_yticks(range(len(classes)), classes)
             if large:
                 for row, column in np.argwhere(share >= 0.015):
                     ink = "white" if share[row, column] > 0.55 else "#222222"
@@ -287,27 +364,29 @@ def _matrices(
 
 
 def few_picture(lines: Sequence[Run]) -> Picture | None:
-    """Draw accuracy over the number of training frames, of lines that name it; None if there are too few."""
+    """Draw accuracy over the number of training frames, of methods trained with several; None if there is none."""
     curves: dict[str, dict[int, list[float]]] = {}
-    for run in lines:
-        if run.task == "radio/accuracy" and run.split == "test" and "seed" in run.config.get("cell", ""):
-            curves.setdefault(run.method, {}).setdefault(run.config["frames"], []).append(run.metrics["accuracy"])
+    for run in _trainings(lines):
+        curves.setdefault(run.method, {}).setdefault(run.config["frames"], []).append(run.metrics["accuracy"])
     curves = {method: points for method, points in curves.items() if len(points) > 1}
     if not curves:
         return None
     import matplotlib
     from matplotlib import pyplot
 
+    best_first = sorted(curves.items(), key=lambda item: -float(np.mean(item[1][max(item[1])])))
+    counts = sorted({count for points in curves.values() for count in points})
     with matplotlib.rc_context(plot_style()):
-        figure, axes = pyplot.subplots()
-        for method, points in sorted(curves.items())[: len(PALETTE)]:
+        figure, axes = pyplot.subplots(figsize=(6.2, 4.2))
+        for method, points in best_first[: len(PALETTE)]:
             x = sorted(points)
-            mean = [float(np.mean(points[count])) for count in x]
-            spread = [[m - min(points[c]) for m, c in zip(mean, x, strict=True)],
-                      [max(points[c]) - m for m, c in zip(mean, x, strict=True)]]  # fmt: skip
-            axes.errorbar(x, mean, yerr=spread, capsize=3, label=method)
+            mean = np.array([np.mean(points[count]) for count in x])
+            least, most = (np.array([side(points[count]) for count in x]) for side in (min, max))
+            axes.errorbar(x, mean, yerr=[mean - least, most - mean], capsize=3, label=method)
         axes.set(xscale="log", xlabel="training frames", ylabel="accuracy")
-        axes.legend(fontsize="small")
+        axes.set_xticks(counts, [f"{count:,}" for count in counts])
+        axes.minorticks_off()
+        figure.legend(loc="outside lower left", ncols=3, fontsize="small")
         picture = Picture.of(
             figure,
             "Accuracy over the number of training frames",
@@ -319,12 +398,11 @@ def few_picture(lines: Sequence[Run]) -> Picture | None:
 
 def skd_table(lines: Sequence[Run]) -> Table | None:
     """Set students with and without a teacher side by side, seed by seed; None if no line is of a distillation."""
-    tested = [run for run in lines if run.split == "test" and "cell" in run.config and len(run.seeds) == 1]
+    tested = _trainings(lines)
     full = max((run.config["frames"] for run in tested), default=0)
-    tested = [run for run in tested if run.config["frames"] == full and run.config["preset"] == "rml2016"]
-    reached = {(run.method, run.seeds[0]): run.metrics["accuracy"] for run in tested}
+    reached = {(run.method, run.seeds[0]): run.metrics["accuracy"] for run in tested if run.config["frames"] == full}
     rows: list[list[Cell]] = []
-    for method in dict.fromkeys(run.method for run in tested if "+" in run.method):
+    for method in dict.fromkeys(name for name, _ in reached if "+" in name):
         student = method.partition("+")[0]
         seeds = sorted(seed for name, seed in reached if name == method and (student, seed) in reached)
         if seeds:
@@ -336,49 +414,46 @@ def skd_table(lines: Sequence[Run]) -> Table | None:
     return Table(headers, rows, caption="Students with a teacher and alone, on test frames") if rows else None
 
 
+def _trainings(lines: Sequence[Run]) -> list[Run]:
+    """Choose the lines of single trainings that say how many frames they had, tested on the most frequent data."""
+    tested = [
+        run
+        for run in lines
+        if (run.task, run.split, len(run.seeds)) == ("radio/accuracy", "test", 1)
+        and isinstance(run.config.get("frames"), int)
+    ]
+    usual = Counter(run.dataset for run in tested).most_common(1)
+    return [run for run in tested if run.dataset == usual[0][0]]
+
+
 def table(judged: Sequence[Judged]) -> Table:
     """Set the classifiers side by side, the most accurate first."""
-    headers = ["method", "accuracy", "95 % interval", "from 0 dB", "macro-F1"]
     rows: list[list[Cell]] = []
-    costed = any(one.cost for one in judged)
-    for one in sorted(judged, key=lambda one: -one.run.metrics["accuracy"]):
+    for one in _ranked(judged):
         metrics, (low, high) = one.run.metrics, one.run.intervals["accuracy"]
         row: list[Cell] = [one.run.method, round(metrics["accuracy"], 4), f"{low:.3f} to {high:.3f}"]
-        row += [round(metrics[name], 4) if name in metrics else None for name in ("accuracy_from_0_db", "macro_f1")]
-        rows.append([*row, *(cost_cells(one.cost) if costed else [])])
-    if costed:
-        headers += COST_HEADERS
-    notes = (
-        ["Bytes are of the ONNX file; times are of one core of this machine, ms for one frame alone."] if costed else []
-    )
-    return Table(headers, rows, caption="All classifiers on the same frames", notes=notes)
+        rows.append(
+            row + [round(metrics[name], 4) if name in metrics else None for name in ("accuracy_from_0_db", "macro_f1")]
+        )
+    headers = ["method", "accuracy", "95 % interval", "from 0 dB", "macro-F1"]
+    return Table(headers, rows, caption="All classifiers on the same frames")
 
 
-def cost_cells(cost: Cost | None) -> list[Cell]:
-    """Write a cost as the cells of a row; dashes if it was not measured."""
-    if cost is None:
-        return [None] * 7
-    return [
-        f"{cost.parameters:,}",
-        f"{cost.macs / 1e6:.2f} M",
-        size(cost.float32_bytes),
-        size(cost.int8_bytes),
-        round(cost.float32_ms, 3),
-        round(cost.int8_ms, 3),
-        f"{cost.int8_frames_per_second:,.0f}",
-    ]
-
-
-def _pairs(judged: Sequence[Judged], frames: Frames) -> Table:
-    ordered = sorted(judged, key=lambda one: -one.run.metrics["accuracy"])
-    right = [(one.scores.argmax(axis=1) == frames.labels).astype(np.int64) for one in ordered]
+def _pairs(ranked: Sequence[Judged], frames: Frames) -> Table:
+    right = [(one.scores.argmax(axis=1) == frames.labels).astype(np.int64) for one in ranked]
     rows: list[list[Cell]] = []
-    for (first, a), (second, b) in pairwise(zip(ordered, right, strict=True)):
+    for (first, a), (second, b) in pairwise(zip(ranked, right, strict=True)):
         gap = first.run.metrics["accuracy"] - second.run.metrics["accuracy"]
-        rows.append([f"{first.run.method} over {second.run.method}", f"{100 * gap:+.2f}", f"{mcnemar(a, b):.2g}"])
+        p = mcnemar(a, b)
+        name = f"{first.run.method} over {second.run.method}"
+        rows.append([name, f"{100 * gap:+.2f}", f"{p:.2g}" if p >= 0.0001 else "< 0.0001"])
     return Table(["pair", "points", "p (McNemar)"], rows, caption="Neighbours, on the same frames")
 
 
-def size(count: float) -> str:
-    """Write a number of bytes as people do, in powers of 1000."""
-    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} KB"
+def _ranked(judged: Sequence[Judged]) -> list[Judged]:
+    return sorted(judged, key=lambda one: -one.run.metrics["accuracy"])
+
+
+def _span(run: Run) -> str:
+    snrs = [float(snr) for snr in run.curves["accuracy"]]
+    return f"{min(snrs):g} to {max(snrs):g} dB" if len(snrs) > 1 else f"{snrs[0]:g} dB"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,16 +12,19 @@ import torch
 
 from tamis.core.budget import Budget, Keep
 from tamis.core.errors import BudgetError, ConfigError
+from tamis.core.report import Report
+from tamis.core.results import Run
 from tamis.core.seed import derive
 from tamis.radio.bench import costs, one_thread, timed
 from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainConfig
 from tamis.radio.data import Frames, Splits
+from tamis.radio.defects import audit_splits
 from tamis.radio.evaluation import Classifier
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
-from tamis.radio.network import Network
+from tamis.radio.network import Network, check_frames
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
-from tamis.radio.receipt import Judged, judge
+from tamis.radio.receipt import Judged, judge, report_on
 from tamis.radio.skd import distill
 from tamis.radio.training import train
 
@@ -66,20 +69,51 @@ def shrink(
         ConfigError: If there is no such student, or teacher and data do not have the same classes.
         ShapeError: If the frames have another length than those of the teacher.
     """
+    check_frames(teacher, data.train)
     width, taught = widest(student, budget, data.train, seed=recipe.seed)
     alone = copy.deepcopy(taught)
     both = f"{student}+skd"
     cache = out / "teacher.safetensors"
-    distill(teacher, taught, data, recipe, skd, method=both, out=out / "skd", cache=cache, device=device)
-    train(alone, data, recipe, method=student, out=out / "alone", device=device)
+    _, with_teacher = distill(
+        teacher, taught, data, recipe, skd, method=both, out=out / "skd", cache=cache, device=device
+    )
+    by_itself = train(alone, data, recipe, method=student, out=out / "alone", device=device)
     int8 = OnnxClassifier(export_onnx(taught, out / "skd" / "model.int8.onnx", calibration=data.train))
     cost = costs({name: teacher, both: taught, student: alone}, data.train)
-    told = {"width": width, "budget": str(Budget.parse(budget))}
-    classifiers: dict[str, Classifier] = {name: teacher, both: taught, f"{both} int8": int8, student: alone}
-    return [
-        judge(one, data.test, method=method, cost=cost.get(method), config=told, seeds=[recipe.seed])
-        for method, one in classifiers.items()
+    classifiers: list[tuple[str, Classifier, Run]] = [
+        (both, taught, with_teacher),
+        (f"{both} int8", int8, with_teacher),
+        (student, alone, by_itself),
     ]
+    judged = [judge(teacher, data.test, method=name, cost=cost[name])]
+    for method, classifier, run in classifiers:
+        told = {**run.config, "width": width, "budget": str(spending(budget))}
+        judged.append(judge(classifier, data.test, method=method, cost=cost.get(method), config=told, seeds=run.seeds))
+    return judged
+
+
+def receipt(
+    judged: Sequence[Judged], data: Splits, budget: Keep, *, limit: Mapping[str, float] | None, command: str
+) -> Report:
+    """Lay out what `shrink` returned as a report on the student.
+
+    Args:
+        judged: The teacher, the student with it, the same in int8, and the student alone.
+        data: The frames that all were given.
+        budget: What the student had to fit in.
+        limit: The accuracy that no classifier can exceed, by signal-to-noise ratio in dB; None where it is not known.
+        command: The command line that gives the same.
+    """
+    teacher, taught, _, alone = judged
+    found = audit_splits(data)
+    page = report_on(judged, data.test, about=taught.run.method, limit=limit, findings=found, command=command)
+    page.title = f"A student within {budget}"
+    page.lead = (
+        f"{alone.run.method} fits at {taught.run.config['width']:g} times its usual width. It is right on "
+        f"{taught.run.metrics['accuracy']:.1%} of {len(data.test):,} frames with its teacher and on "
+        f"{alone.run.metrics['accuracy']:.1%} alone; the teacher is on {teacher.run.metrics['accuracy']:.1%}."
+    )
+    return page
 
 
 def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tuple[float, Network]:
@@ -100,9 +134,7 @@ def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tup
     """
     if student not in STUDENTS:
         raise ConfigError(f"{student!r} is no student of which the width can be chosen; expected {', '.join(STUDENTS)}")
-    limit = Budget.parse(budget)
-    if limit.kind not in ("bytes", "seconds"):
-        raise BudgetError(f"budget is {limit}; expected bytes such as 50KB, or a time such as 2ms")
+    limit = spending(budget)
     kind, configure = STUDENTS[student]
     task = {
         "classes": calibration.classes,
@@ -126,10 +158,22 @@ def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tup
     return best
 
 
+def spending(budget: Keep) -> Budget:
+    """Read a budget of bytes or of time.
+
+    Raises:
+        BudgetError: If it is neither.
+    """
+    limit = Budget.parse(budget)
+    if limit.kind not in ("bytes", "seconds"):
+        raise BudgetError(f"budget is {limit}; expected bytes such as 50KB, or a time such as 2ms")
+    return limit
+
+
 def _spent(network: Network, calibration: Frames, limit: Budget) -> float:
     with TemporaryDirectory() as folder:
         file = export_onnx(network, Path(folder) / "student.onnx", calibration=calibration)
         if limit.kind == "bytes":
-            return file.stat().st_size
+            return float(file.stat().st_size)
         with one_thread():
             return timed({0: (OnnxClassifier(file), 1)}, 9)[0]

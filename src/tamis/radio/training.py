@@ -96,7 +96,9 @@ class Objective(pl.LightningModule):
     def training_step(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Give the loss of a batch, after rotation."""
         frames, labels, index = batch
-        loss = self.loss(rotated(frames) if self.config.rotate else frames, labels, index)
+        if self.config.rotate:
+            frames = rotated(frames)
+        loss = self.loss(frames, labels, index)
         self._losses.append(loss.detach())
         return loss
 
