@@ -246,6 +246,8 @@ def test_one_slot_is_covered_like_its_type() -> None:
         ({"must": "Paris", "exclude": "/m/1"}, "'Paris' is in must and in exclude"),
         ({"weights": {"Paris": -1}}, "weight of 'Paris' is -1"),
         ({"weights": lambda one: float("inf")}, "weight of .* is inf"),
+        ({"weights": {"Rome": 10**400}}, "weight of 'Rome' is 1000"),
+        ({"weights": {"Rome": True}}, "weight of 'Rome' is True"),
         ({"weights": lambda one: None}, "weight of .* is None"),
         ({"relevant": ["gendre"]}, "relevant has 'gendre'.*did you mean 'gender'"),
         ({"relevant": {"Town": ["gender"]}}, "relevant has the slot 'Town'"),

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 import numbers
 import re
+import sys
 import time
 import unicodedata
 from collections import Counter
@@ -171,10 +171,16 @@ def cover(
     Raises:
         ConfigError: If arguments mean nothing here, name nothing that is in the corpus, or contradict each other.
         InputError: If the corpus has no such language or type.
-        LimitError: If there are more than 1,048,576 cells; a smaller t or fewer relevant kinds make fewer.
+        LimitError: If there are more than 1,048,576 cells, or pairs of them; a smaller t or fewer relevant kinds make
+            fewer.
 
     Source:
         CLSE (arXiv 2211.02423) selects up to ten entities per signature; covering less than signatures is our choice.
+
+    >>> genders = {"Lyon": "MASCULINE", "Paris": "MASCULINE", "Rome": "FEMININE"}
+    >>> rows = (Entity("fr", "", name, "City", Signature(f"Noun.gender:{its}")) for name, its in genders.items())
+    >>> [entity.name for entity in cover(Corpus(tuple(rows)), "fr", "City").entities]
+    ['Lyon', 'Rome']
     """
     together = _together(level)
     if per_cell < 1:
@@ -262,16 +268,18 @@ def _prices(weights: Weights | None, scope: Sequence[Entity]) -> tuple[Callable[
     """Turn weights into whole numbers of a unit, which is a power of ten."""
     if weights is None:
         return lambda entity: 1, Fraction(1)
+    if not callable(weights):
+        weights = {unicodedata.normalize("NFC", name): weight for name, weight in weights.items()}
     exact: dict[Entity, Decimal] = {}
     for entity in scope:
         weight = weights(entity) if callable(weights) else weights.get(entity.mid, weights.get(entity.name, 1))
-        if isinstance(weight, bool) or not isinstance(weight, numbers.Real) or not 0 <= weight < math.inf:
+        real = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
+        if not (real and 0 <= weight <= sys.float_info.max):
             raise ConfigError(f"the weight of {entity.name!r} is {weight!r}; expected a finite number, zero or more")
         exact[entity] = Decimal(repr(float(weight)))
     unit = Decimal(1).scaleb(max(exact.values()).adjusted() + 1 - _DIGITS)
-    return {entity: int((weight / unit).to_integral_value()) for entity, weight in exact.items()}.__getitem__, Fraction(
-        unit
-    )
+    whole = {entity: int((weight / unit).to_integral_value()) for entity, weight in exact.items()}
+    return whole.__getitem__, Fraction(unit)
 
 
 def _number(value: Fraction) -> int | float:
@@ -387,7 +395,7 @@ def _values(signature: Signature, terms: frozenset[str] | None) -> Values:
 
 
 def _cells(values: Values, together: int) -> Iterator[Values]:
-    """Every choice of so many values of different attributes, or of one value of each where there are fewer."""
+    """Every choice of so many values of different attributes; of one value of each attribute where there are fewer."""
     if not together:
         yield values
         return

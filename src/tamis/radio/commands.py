@@ -64,6 +64,15 @@ class DataOptions:
         frames = self.frames()
         return split(frames if classes is None else frames.reorder(classes), self.split)
 
+    def caution(self) -> None:
+        """Say that frames of the training may be among those that judge, where a preset is cut in another way."""
+        if self.generated and self.per_cell not in (None, 200) and self.data_seed == 0:
+            print(
+                f"tamis: warning: {self.per_cell} frames a cell are split otherwise than the usual 200, so frames that "
+                "a model was trained on may be among the test frames; --data-seed 1 gives new ones",
+                file=sys.stderr,
+            )
+
     @property
     def generated(self) -> bool:
         """Whether the frames come from the generator, so that their signal-to-noise ratios are right."""
@@ -315,6 +324,7 @@ def evaluate_models(
                 f"{name}: knows {', '.join(classifier.classes)}; {models[0]} knows {', '.join(classes)}; "
                 "judge them one at a time"
             )
+    options.caution()
     everyone = options.frames().reorder(classes)
     findings = audit(everyone)
     frames = calibration = everyone
@@ -369,6 +379,7 @@ def export(model: str, /, *, out: Folder, options: DataOptions = _DATA, json: Js
     from tamis.radio.methods import load_network
 
     network = load_network(model)
+    options.caution()
     splits = options.splits(network.classes)
     forms = export_network(network, out, calibration=splits.train, test=splits.test)
     if json:

@@ -62,7 +62,8 @@ def signals_picture(frames: Frames) -> Picture:
         for label, (axes, name) in enumerate(zip(grid.flat, frames.classes, strict=False)):
             loud = np.flatnonzero((frames.labels == label) & (frames.snr_db == frames.snr_db.max()))[0]
             axes.plot(*frames.iq[loud], marker=".", markersize=3, linewidth=0.7, color=PALETTE[0])
-            axes.set(title=name, xticks=[], yticks=[], aspect="equal", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4))
+            axes.set(title=name, xticks=[], yticks=[], aspect="equal", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9))
+            axes.spines[:].set_visible(False)
         picture = Picture.of(
             figure,
             "One frame of each modulation in the plane of I and Q",
