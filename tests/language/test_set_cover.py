@@ -72,7 +72,7 @@ def test_the_solver_of_integer_programs_gives_the_same_cover(batch: list[Instanc
             check_against_all_choices(one)
 
 
-@pytest.mark.slow  # two minutes
+@pytest.mark.slow  # half a minute
 @settings(max_examples=1000, deadline=None)
 @given(batches(most=10), st.sampled_from([0, 3, 14]))
 def test_many_more_covers_are_the_first_of_the_smallest_of_the_cheapest(batch: list[Instance], few: int) -> None:
