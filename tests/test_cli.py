@@ -230,7 +230,8 @@ def test_results_without_a_file_or_a_clean_line_says_so(tmp_path: Path, capsys: 
 
 def test_a_real_interrupt_ends_the_process_with_130(tmp_path: Path) -> None:
     code = (
-        "import sys, time, types\n"
+        "import signal, sys, time, types\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it\n"
         "def run(out):\n    print('ready', flush=True)\n    time.sleep(30)\n"
         "from tamis.cli import DOMAINS, main\n"
         "sys.modules[f'tamis.{DOMAINS[0]}.demo'] = types.SimpleNamespace(run=run)\n"
