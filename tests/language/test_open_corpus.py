@@ -149,14 +149,14 @@ def test_facts_of_one_kind_go_together_and_natural_gender_is_another_kind() -> N
     assert merged([feminine], [thing]) == [feminine, thing]
 
 
-def test_a_build_joins_the_hand_with_names_dictionaries_and_rules(tmp_path: Path) -> None:
+def test_a_build_joins_the_hand_with_names_and_rules(tmp_path: Path) -> None:
     corpus = build(tables(tmp_path, ru=RUSSIAN))
     by_name = {one.name: one for one in corpus}
     assert set(by_name) == {"Франция", "Киев", "меч", "Королева", "Эрмитаж"}
     france = by_name["Франция"]
     assert (france.language, france.mid, france.semantic_type) == ("ru", "tamis:cldr/territory/FR", "Country")
     assert said(france)["Noun.gender:FEMININE"] == "hand"
-    assert said(france)["Noun.number:SINGULAR"].startswith("lexicon:pymorphy3-dicts-ru==")
+    assert "Noun.number:SINGULAR" not in said(france)  # the Russian dictionary knows it, but may not be passed on
     assert said(france)["Noun.topical:PREP_O"] == "rule:preposition"
     assert said(france)["gender:GENDER_NONE"] == "rule:thing"
     assert said(by_name["меч"])["Noun.animacy:INANIMATE"] == "hand"

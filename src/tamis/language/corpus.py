@@ -20,8 +20,8 @@ ATTRIBUTION = (
 )
 """The credit that rows of CLSE carry wherever they go."""
 OPEN_ATTRIBUTION = (
-    "open corpus of tamis, no part of CLSE; names from Unicode CLDR (Unicode-3.0), Russian grammar in part from the "
-    "dictionary of OpenCorpora (CC BY-SA 3.0), Polish from SGJP (BSD-2-Clause); provenance says which"
+    "open corpus of tamis, no part of CLSE; names from Unicode CLDR (Unicode-3.0), Polish grammar in part from "
+    "SGJP (BSD-2-Clause); provenance says which"
 )
 """The same for rows of the open corpus."""
 WARNINGS = (

@@ -52,13 +52,13 @@ HEADER = (
     "of its rows.",
     "# Names of things whose mid begins with tamis:cldr/ are those of Unicode CLDR where it has them: Copyright "
     "1991-present Unicode, Inc., Unicode-3.0.",
-    "# Provenance lexicon:pymorphy3-dicts-ru: dictionary of OpenCorpora (opencorpora.org), CC BY-SA 3.0. Provenance "
-    "lexicon:polish-inflection-data: SGJP, Copyright 2007-2026 its authors, BSD-2-Clause.",
+    "# Provenance lexicon:polish-inflection-data: SGJP, Copyright 2007-2026 its authors, BSD-2-Clause.",
     "# All else: the licence of tamis.",
 )
 """What the packed file says of itself."""
 
 _CLDR = "cldr/"
+_LEXICONS = ("pl",)  # the Russian dictionary is CC BY-SA, so nothing of it goes into the package
 _EXTRA = "extra/"
 _PERSON = "Person"
 _BAD = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2066-\u2069\ufeff\ufffd]")
@@ -280,7 +280,8 @@ def _language(path: Path, concepts: Mapping[str, str], counts: Counter[str]) -> 
         if (key, name) in seen:
             raise FileError(f"{place}: {key} is named {name!r} in an earlier row; keep one")
         seen.add((key, name))
-        facts = merged(hand, lexicon_facts(name, language, semantic_type), rule_facts(name, language, semantic_type))
+        known = lexicon_facts(name, language, semantic_type) if language in _LEXICONS else []
+        facts = merged(hand, known, rule_facts(name, language, semantic_type))
         yield Entity(
             language,
             f"tamis:{key}",
