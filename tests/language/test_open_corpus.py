@@ -84,6 +84,50 @@ def test_every_value_has_five_rows_in_its_language_or_a_reason() -> None:
     assert all(reasons.values())
 
 
+def test_what_clse_lists_for_a_language_has_five_rows_or_a_reason() -> None:
+    counts = Counter(
+        (one.language, attribute, value)
+        for one in load("open", persons=True)
+        for attribute, value in one.signature.pairs
+    )
+    table = (OPEN.parent / "vocabulary.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    listed = {
+        (language, attribute, value)
+        for attribute, value, _, languages in (line.split("\t") for line in table)
+        for language in languages.split()
+    }
+    reasons = gaps()
+    assert len(listed) > 100
+    assert {one for one in listed if counts[one] < 5 and one not in reasons and (*one[:2], "*") not in reasons} == set()
+
+
+def test_a_thing_has_one_type_in_all_languages() -> None:
+    types: dict[str, set[str]] = {}
+    for one in load("open", persons=True):
+        types.setdefault(one.mid, set()).add(one.semantic_type)
+    assert {mid for mid, its in types.items() if len(its) > 1} == set()
+    assert len(set().union(*types.values())) >= 16
+
+
+def test_a_name_of_a_type_stands_for_one_thing_in_languages_of_one_spelling() -> None:
+    things: dict[tuple[str, str], set[str]] = {}
+    for one in load("open"):
+        if one.semantic_type in ("SportsTeam", "Mountain", "MountainRange", "Organization", "Holiday"):
+            things.setdefault((one.semantic_type, one.name), set()).add(one.mid)
+    assert things["SportsTeam", "Barcelona"] == {"tamis:extra/fc-barcelona"}
+    assert things["SportsTeam", "All Blacks"] == {"tamis:extra/new-zealand-rugby"}
+    assert things["Mountain", "Mount Everest"] == {"tamis:extra/everest"}
+    assert things["Organization", "Kremlin"] == {"tamis:extra/russian-presidency"}
+
+
+def test_where_the_gender_of_a_city_wavers_nothing_is_said() -> None:
+    notes = [line.split("\t")[2:4] for code in ("es", "fr") for line in (OPEN / f"{code}.tsv").read_text().splitlines()]
+    wavering = [signature for signature, note in notes if note.startswith("gender of this city name wavers")]
+    assert len(wavering) > 100
+    assert not any("NominalInflectedForm.gender" in signature for signature in wavering)
+    assert not any("tendency" in note or "as usual" in note for _, note in notes)
+
+
 def test_persons_are_kept_on_request_only_and_characters_are_no_persons() -> None:
     some, everyone = load("open"), load("open", persons=True)
     assert {one.name for one in everyone} > {one.name for one in some}
