@@ -25,6 +25,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,7 @@ from tamis.core.errors import ConfigError, FileError, MissingExtraError, TamisEr
 if TYPE_CHECKING:
     from tamis.core.models import WheelModel
 
-DOMAINS = ("radio", "vision")
+DOMAINS = ("language", "radio", "vision")
 _TRAPS = ("torchvision", "torchaudio")
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -57,6 +58,11 @@ app.command(
     "tamis.radio.commands:app",
     name="radio",
     help="Tell what modulation a radio signal carries, on devices as small as a microcontroller.",
+)
+app.command(
+    "tamis.language.commands:app",
+    name="language",
+    help="Pick the names that matter grammatically: the fewest that meet every case a sentence can meet.",
 )
 models = App(
     name="models",
@@ -268,8 +274,10 @@ def models_remove(name: str, /) -> None:
 
 
 def _models() -> Iterator[WheelModel]:
+    """Give the models of the domains that have any."""
     for domain in DOMAINS:
-        yield from importlib.import_module(f"tamis.{domain}.models").MODELS.values()
+        if find_spec(f"tamis.{domain}.models"):
+            yield from importlib.import_module(f"tamis.{domain}.models").MODELS.values()
 
 
 def _model(name: str) -> WheelModel:

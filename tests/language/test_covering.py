@@ -183,6 +183,20 @@ def test_kinds_speak_the_vocabulary_and_attributes_the_corpus() -> None:
     assert names(cover(corpus, level="value", relevant=[])) == []
 
 
+def test_a_name_that_is_a_kind_and_an_attribute_is_the_kind() -> None:
+    corpus = Corpus((entity("A", "gender:GENDER_NONE,Noun.gender:FEMININE"), entity("B", "gender:GENDER_NONE")))
+    assert [str(cell) for cell in cover(corpus, level="value", relevant="gender").cells] == ["fr City: gender=feminine"]
+    natural = cover(corpus, level="value", relevant="natural_gender").cells
+    assert [str(cell) for cell in natural] == ["fr City: natural_gender=none"]
+
+
+def test_progress_is_told_before_each_language_and_type() -> None:
+    done: list[int] = []
+    rows = [entity("Paris", f"{GENDER}:FEMININE", type=type) for type in ("City", "Event", "Item")]
+    cover(Corpus(tuple(rows)), progress=done.append)
+    assert done == [0, 1, 2]
+
+
 def test_signatures_that_differ_in_nothing_relevant_are_one() -> None:
     assert names(cover(CITIES, level="signature", relevant=["number"])) == ["Paris", "Les Abymes", "Ys"]
 

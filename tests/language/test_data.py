@@ -11,8 +11,9 @@ from tests.language.synthetic import CLSE_LANGUAGES, rows, text, v1_1, write
 
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError
 from tamis.language import data
-from tamis.language.corpus import Corpus
-from tamis.language.data import COLUMNS, load
+from tamis.language.corpus import Corpus, Entity
+from tamis.language.data import COLUMNS, load, save
+from tamis.language.signature import Signature
 
 OMSK = ["ru", "/m/0193f", "Омск", "Noun.gender:MASCULINE,Noun.number:SINGULAR", "City"]
 PERM = ["ru", "/m/0g8fj", "Пермь", "Noun.gender:FEMININE", "City"]
@@ -245,10 +246,40 @@ def test_lines_count_those_within_quotes(tmp_path: Path) -> None:
 
 
 def test_a_file_without_a_usable_row_is_refused_even_when_collecting(tmp_path: Path) -> None:
-    with pytest.raises(
-        FileError, match="none of 2 rows can be used; on_error='raise' says what is wrong with the first"
-    ):
-        collected(write(tmp_path / "it.csv", [changed(name=""), changed(language="")]))
+    path = write(tmp_path / "it.csv", [changed(name=""), changed(language="")])
+    with pytest.raises(FileError) as caught:
+        collected(path)
+    told = f"none of 2 rows can be used; the first problem is {path}:2:13: the name is empty; every row needs one"
+    assert str(caught.value) == told
+
+
+def test_a_corpus_that_was_saved_is_read_back_whole(tmp_path: Path) -> None:
+    marked = Corpus(
+        (
+            Entity("ru", "tamis:x", 'a "b", c', "City", Signature("b:2,a:1"), False, ("hand", "rule:x"), (0, 2)),
+            Entity("ru", "", "Омск", "City", Signature("")),
+        )
+    )
+    back = load(save(marked, tmp_path / "new" / "it.csv"))
+    assert back.entities == marked.entities
+    assert [(one.provenance, one.reviewed) for one in back] == [(one.provenance, one.reviewed) for one in marked]
+    plain = save(marked.filter(raw={"a": "1"}), tmp_path / "it.csv")
+    assert plain.read_text(encoding="utf-8").startswith("language,mid,name,linguistic_signature,semantic_type,prov")
+    table = list(rows())
+    assert load(save(load(write(tmp_path / "a.csv", table)), tmp_path / "b.csv")).hash == load(tmp_path / "a.csv").hash
+    assert (tmp_path / "b.csv").read_text(encoding="utf-8").startswith(HEADER)
+
+
+@pytest.mark.parametrize(
+    ("column", "marks", "told"),
+    [
+        ("provenance", "hand", "provenance has 1 entries; expected 2, one for each pair"),
+        ("reviewed", "1,x", "reviewed has 'x'; expected numbers of reviewers"),
+        ("reviewed", "1,-1", "reviewed has '-1'; expected numbers of reviewers"),
+    ],
+)
+def test_marks_that_do_not_fit_the_signature_are_refused(tmp_path: Path, column: str, marks: str, told: str) -> None:
+    assert message(write(tmp_path / "it.csv", [[*OMSK, marks]], [*COLUMNS, column])) == f"it.csv:2:68: {told}"
 
 
 def test_of_each_kind_of_problem_a_few_examples_are_kept(tmp_path: Path) -> None:
@@ -429,7 +460,7 @@ def test_rows_without_a_mid_do_not_make_each_other_persons(tmp_path: Path) -> No
 
 
 def test_a_file_about_persons_alone_says_how_to_read_it(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="all 1 rows are about persons; read it with persons=True"):
+    with pytest.raises(FileError, match="all 1 rows are about persons, who are read on request only: persons=True"):
         load(write(tmp_path / "it.csv", [AUTHOR]))
 
 

@@ -1,1 +1,81 @@
-"""Pick the entities that matter grammatically, and prove templates right or wrong with them."""
+"""Pick the names that matter grammatically: the fewest that meet every case a sentence can meet.
+
+CLSE (arXiv 2211.02423) annotates names in 34 languages with what a template has to get right: gender, number, article,
+preposition, first sound. This package reads it, brings an open corpus of its own in the same words, and chooses the
+fewest names that exercise every case, with a proof that fewer cannot:
+
+    from tamis import language
+
+    corpus = language.load("open")  # or language.load("clse_v1.0.csv")
+    found = language.cover(corpus, language="ru", type="City", level="pair")
+    print([entity.name for entity in found.entities], found.optimal)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tamis.language.annotation import Annotation, annotate
+    from tamis.language.corpus import Corpus, Entity, Problem, Report
+    from tamis.language.covering import Cell, Choice, Cover, Gap, cover
+    from tamis.language.data import load, save
+    from tamis.language.reviewing import Agreement, Review, export_review, import_review
+    from tamis.language.signature import Signature
+    from tamis.language.vocabulary import Feature
+
+_WHERE = {
+    "Agreement": "reviewing",
+    "Annotation": "annotation",
+    "Cell": "covering",
+    "Choice": "covering",
+    "Corpus": "corpus",
+    "Cover": "covering",
+    "Entity": "corpus",
+    "Feature": "vocabulary",
+    "Gap": "covering",
+    "Problem": "corpus",
+    "Report": "corpus",
+    "Review": "reviewing",
+    "Signature": "signature",
+    "annotate": "annotation",
+    "cover": "covering",
+    "export_review": "reviewing",
+    "import_review": "reviewing",
+    "load": "data",
+    "save": "data",
+}
+__all__ = [
+    "Agreement",
+    "Annotation",
+    "Cell",
+    "Choice",
+    "Corpus",
+    "Cover",
+    "Entity",
+    "Feature",
+    "Gap",
+    "Problem",
+    "Report",
+    "Review",
+    "Signature",
+    "annotate",
+    "cover",
+    "export_review",
+    "import_review",
+    "load",
+    "save",
+]
+
+
+if not TYPE_CHECKING:  # so that a type checker still knows a misspelt name
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used: `import tamis.language` loads no numpy."""
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return __all__

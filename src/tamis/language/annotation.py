@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
-from tamis.core.errors import InputError
+from tamis.core.errors import FileError, InputError
 from tamis.language import tags
-from tamis.language.corpus import Entity
-from tamis.language.data import load
+from tamis.language.corpus import Corpus, Entity
+from tamis.language.data import DAMAGE, Reading, check_file, check_header, cleaned, damage, load
 from tamis.language.facts import Fact, merged
 from tamis.language.lexicons import lexicon_facts
 from tamis.language.signature import Signature
@@ -63,10 +63,60 @@ def annotate(names: str | Iterable[str], language: str) -> list[Annotation]:
     return [_annotated(name, found, known, values) for name in ([names] if isinstance(names, str) else names)]
 
 
+def annotate_file(path: str | Path, language: str) -> tuple[list[Annotation], Corpus]:
+    """Annotate the names of a file, and make a corpus of them.
+
+    Args:
+        path: A CSV file in UTF-8 with a column `name`, and perhaps `mid` and `semantic_type`; others are passed over.
+        language: A language tag; the closest language of the open corpus is taken.
+
+    Returns:
+        One annotation for each row, and a corpus of all that differ. Its type is `Name` where the file has none.
+
+    Raises:
+        FileError: If the file cannot be read, or a row has no usable name; the message tells the place.
+        InputError: If the open corpus has no such language.
+        LimitError: If the file is larger than 500 MB.
+        MissingExtraError: If a dictionary of the language is not installed.
+    """
+    path = Path(path)
+    check_file(path)
+    reading = Reading(path, strict=True)
+    rows = reading.rows()
+    header = reading.header = [name.strip() for name in next(rows, [])]
+    check_header(header, reading, ("name",))
+    given = []
+    for row in rows:
+        if len(row) != len(header):
+            hint = "quote fields that hold commas" if len(row) > len(header) else "complete the row"
+            reading.refuse("", f"fields: {len(row)}, in the header {len(header)}; {hint}")
+        if found := DAMAGE.search("".join(row)):
+            reading.refuse("", damage(found[0]), found[0])
+        cells = dict(zip(header, row, strict=True))
+        if not cleaned(cells["name"]):
+            reading.refuse("", "the name is empty; every row needs one", "name")
+        given.append(cells)
+    if not given:
+        raise FileError(f"{path}: has a header and no rows; give one name a row")
+    annotations = annotate([cells["name"] for cells in given], language)
+    entities = (
+        Entity(
+            one.language,
+            cells.get("mid", "").strip(),
+            cleaned(one.name),
+            cells.get("semantic_type", "").strip() or "Name",
+            one.signature,
+            provenance=one.provenance,
+        )
+        for cells, one in zip(given, annotations, strict=True)
+    )
+    return annotations, Corpus(tuple(dict.fromkeys(entities)), path.name)
+
+
 def _annotated(
     given: str, language: str, known: Mapping[str, Sequence[Entity]], values: Mapping[str, tuple[str, ...]]
 ) -> Annotation:
-    name = unicodedata.normalize("NFC", given).strip()
+    name = cleaned(given)
     if not name:
         raise InputError(f"{given!r} is no name; give names as a text shows them")
     signatures = [one.signature.pairs for one in known.get(name, ())]

@@ -220,6 +220,35 @@ class Corpus:
             "warnings": list(WARNINGS),
         }
 
+    def stats(self, *, raw: bool = False) -> dict[str, dict[str, int]]:
+        """Count how many entities have each value.
+
+        Args:
+            raw: Count attributes as the signatures write them, not kinds of the vocabulary.
+
+        Returns:
+            For each kind that is annotated at all, in the order of the alphabet, its values, the most frequent first;
+            MISSING and NOT_APPLICABLE are counted too. An entity that has several values of a kind counts for each.
+
+        >>> oslo = Entity("ru", "", "Осло", "City", Signature("Noun.gender:NEUTER"))
+        >>> Corpus((oslo, Entity("ru", "", "Баку", "City", Signature("")))).stats()
+        {'gender': {'missing': 1, 'neuter': 1}}
+        """
+        counts: dict[str, Counter[str]] = {}
+        if raw:
+            for one in self.entities:
+                for attribute, value in one.signature.pairs:
+                    counts.setdefault(attribute, Counter())[value] += 1
+            for attribute, its in counts.items():
+                having = sum(attribute in dict(one.signature.pairs) for one in self.entities)
+                its.update({MISSING: len(self) - having} if having < len(self) else {})
+        else:
+            for kind in sorted({feature.kind for one in self.entities for feature in one.signature.features}):
+                counts[kind] = Counter(value for one in self.entities for value in one.get(kind).split("|"))
+        return {
+            name: dict(sorted(counts[name].items(), key=lambda item: (-item[1], item[0]))) for name in sorted(counts)
+        }
+
     def _having(self, what: str, value: str, values: Sequence[Sequence[str]]) -> Corpus:
         """Keep the entities that have the value among theirs, of which there is a list for each."""
         chosen = tuple(one for one, its in zip(self.entities, values, strict=True) if value in its)

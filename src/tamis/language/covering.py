@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import numbers
 import re
 import sys
@@ -28,10 +29,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TypeAlias
 
 from tamis.core.errors import ConfigError, LimitError, nearest
 from tamis.language.corpus import Corpus, Entity
+from tamis.language.data import DAMAGE, Reading, check_file, check_header, cleaned, damage
 from tamis.language.pair_cover import Slot, cheapest_rows
 from tamis.language.set_cover import Method, cheapest_cover
 from tamis.language.signature import Signature
@@ -142,6 +145,7 @@ def cover(
     exclude: str | Iterable[str] = (),
     relevant: str | Collection[str] | Mapping[str, Collection[str]] | None = None,
     time_limit: int | float = 60,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Cover:
     """Choose the fewest entities that cover every cell that occurs.
 
@@ -160,10 +164,11 @@ def cover(
             entities.
         must: Mids or names of entities to choose whatever they cover; with several slots, in each slot that they fit.
         exclude: Mids or names of entities never to choose.
-        relevant: Kinds of the vocabulary or attributes of the corpus; all others are dropped. With several slots, a
-            mapping may give them for each; those not in it drop nothing.
+        relevant: Kinds of the vocabulary or attributes of the corpus; all others are dropped. A name that is both, such
+            as gender, is the kind. With several slots, a mapping may give them for each; those not in it drop nothing.
         time_limit: In seconds; what is not proven by then is covered greedily. No language and type but the last takes
             more than half of the time left.
+        progress: Called with the number of languages and types done so far.
 
     Returns:
         The choices, what they cover and what they cannot, and a lower bound.
@@ -196,8 +201,9 @@ def cover(
     must, exclude = _named("must", must, scope), _named("exclude", exclude, scope)
     price, unit = _prices(weights, scope)
     terms = _terms(relevant, {slot for group in groups for slot in group}, scope)
-    found = []
+    found: list[Cover] = []
     for group in groups:
+        progress(len(found))
         pools = [_pool(slot, entities, together, terms[slot], price, must, exclude) for slot, entities in group.items()]
         now = time.monotonic()
         until = deadline if group is groups[-1] else now + (deadline - now) / 2
@@ -211,6 +217,42 @@ def cover(
         lower_bound=_number(Fraction(sum(one.lower_bound for one in found)) * unit / several),
         method="greedy" if any(one.method == "greedy" for one in found) else "exact",
     )
+
+
+def read_weights(path: str | Path) -> dict[str, float]:
+    """Read what names cost from a CSV file.
+
+    Args:
+        path: A file in UTF-8 with the columns `name`, a name or a mid, and `weight`; others are passed over.
+
+    Raises:
+        FileError: If the file cannot be read, or a weight is no finite number of zero or more; the message tells the
+            place.
+        LimitError: If the file is larger than 500 MB.
+    """
+    path = Path(path)
+    check_file(path)
+    reading = Reading(path, strict=True)
+    rows = reading.rows()
+    header = reading.header = [name.strip() for name in next(rows, [])]
+    check_header(header, reading, ("name", "weight"))
+    weights: dict[str, float] = {}
+    for row in rows:
+        if len(row) != len(header):
+            reading.refuse("", f"fields: {len(row)}, in the header {len(header)}; quote names that hold commas")
+        if found := DAMAGE.search("".join(row)):
+            reading.refuse("", damage(found[0]), found[0])
+        cells = dict(zip(header, row, strict=True))
+        name, text = cleaned(cells["name"]), cells["weight"].strip()
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = math.nan
+        if not 0 <= weight <= sys.float_info.max:
+            reading.refuse("", f"the weight is {text!r}; expected a finite number, zero or more", "weight")
+        if weights.setdefault(name, weight) != weight:
+            reading.refuse("", f"{name!r} has another weight in an earlier row; keep one", "weight")
+    return weights
 
 
 def _together(level: str | int) -> int:
@@ -391,7 +433,7 @@ def _values(signature: Signature, terms: frozenset[str] | None) -> Values:
     if terms is None:
         return signature.pairs
     kinds = {(feature.kind, feature.value) for feature in signature.features if feature.kind in terms}
-    return tuple(sorted(kinds | {pair for pair in signature.pairs if pair[0] in terms}))
+    return tuple(sorted(kinds | {pair for pair in signature.pairs if pair[0] in terms and pair[0] not in KINDS}))
 
 
 def _cells(values: Values, together: int) -> Iterator[Values]:

@@ -1,8 +1,9 @@
-"""Read a corpus from a CSV file, and account for every row.
+"""Read a corpus from a CSV file, account for every row, and write one.
 
 The format is that of CLSE v1.0: a header, and the columns `language`, `mid`, `name`, `linguistic_signature` and
 `semantic_type` in any order. The further columns of v1.1 repeat parts of the signature, with losses: they are compared
-with it and not used.
+with it and not used. Two columns of ours, `provenance` and `reviewed`, hold an entry for each pair of the signature in
+the order of the alphabet; `save` writes them where they are known.
 
 A row that cannot be used stops the reading, or is refused and counted. A row that is merely odd is kept and counted.
 Names are composed (NFC) and rid of spaces around them and of invisible marks without meaning (zero-width space, soft
@@ -17,6 +18,7 @@ from __future__ import annotations
 import codecs
 import csv
 import html
+import io
 import re
 import unicodedata
 from collections import Counter
@@ -28,13 +30,16 @@ from pathlib import Path
 from typing import Literal
 
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError
+from tamis.core.files import write_whole
 from tamis.language import tags
 from tamis.language.corpus import Corpus, Entity, Problem, Report
 from tamis.language.signature import Signature
 from tamis.language.vocabulary import PAIRS, concise, features_of
 
 COLUMNS = ("language", "mid", "name", "linguistic_signature", "semantic_type")
+"""The columns of CLSE v1.0."""
 
+_OURS = ("provenance", "reviewed")
 _MAX_BYTES = 500_000_000
 _EXAMPLES = 3
 _NOT_CSV = {
@@ -85,14 +90,12 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
     if not reading.count:
         raise FileError(f"{path}: has a header and no rows; get the file again")
     if not read:
-        raise FileError(
-            f"{path}: none of {reading.count} rows can be used; on_error='raise' says what is wrong with the first"
-        )
+        raise FileError(f"none of {reading.count} rows can be used; the first problem is {reading.examples[0]}")
     known = {one.mid for one in read if one.person and one.mid}
     marked = [replace(one, person=True) if one.mid in known and not one.person else one for one in read]
     kept = tuple(one for one in marked if persons or not one.person)
     if not kept:
-        raise FileError(f"{path}: all {len(read)} rows are about persons; read it with persons=True")
+        raise FileError(f"{path}: all {len(read)} rows are about persons, who are read on request only: persons=True")
     report = Report(
         rows=reading.count,
         kept=len(kept),
@@ -103,6 +106,31 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
         examples=tuple(sorted(reading.examples, key=lambda one: one.kind)),
     )
     return Corpus(kept, path.name, report)
+
+
+def save(corpus: Corpus, path: str | Path) -> Path:
+    """Write a corpus as a CSV file that `load` reads, with who says what and who reviewed it where that is known.
+
+    Rows of CLSE stay under its licence; `corpus.info()["attribution"]` is the credit to pass on with them.
+
+    Args:
+        corpus: What to write, in its order.
+        path: The file, UTF-8; it is replaced as a whole.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileError: If it cannot be written there.
+    """
+    ours = [name for name in _OURS if any(getattr(one, name) for one in corpus)]
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*COLUMNS, *ours])
+    for one in corpus:
+        marks = (",".join(map(str, getattr(one, name))) for name in ours)
+        writer.writerow([one.language, one.mid, one.name, str(one.signature), one.semantic_type, *marks])
+    return write_whole(path, buffer.getvalue())
 
 
 def check_file(path: Path) -> None:
@@ -225,10 +253,11 @@ def _entities(reading: Reading) -> Iterator[Entity]:
     header = reading.header = [name.strip() for name in next(rows, [])]
     check_header(header, reading, COLUMNS)
     for name in header:
-        if name not in COLUMNS and name not in _DERIVED:
+        if name not in COLUMNS and name not in _DERIVED and name not in _OURS:
             reading.note("unknown column", f"column {name!r} is not read", name)
     places = [header.index(name) for name in COLUMNS]
     derived = {name: place for place, name in enumerate(header) if name in _DERIVED}
+    ours = {name: header.index(name) for name in _OURS if name in header}
     annotations: dict[str, _Annotation] = {}
     agreed: dict[str, list[str]] = {}
     seen: set[Entity] = set()
@@ -242,6 +271,10 @@ def _entities(reading: Reading) -> Iterator[Entity]:
         entity = _entity([row[place] for place in places], reading, annotations)
         if entity is None:
             continue
+        marked = _marked(entity, {name: row[place] for name, place in ours.items()}, reading)
+        if marked is None:
+            continue
+        entity = marked
         if entity in seen:
             reading.note(_REPEATED, f"{entity.name!r} stands in an earlier row just so")
             continue
@@ -280,7 +313,7 @@ def _entity(fields: list[str], reading: Reading, annotations: dict[str, _Annotat
     except InputError as error:
         reading.refuse("bad language tag", str(error), "language")
         return None
-    clean = _clean(name)
+    clean = cleaned(name)
     if not clean:
         reading.refuse("no name", "the name is empty; every row needs one", "name")
         return None
@@ -306,6 +339,21 @@ def _entity(fields: list[str], reading: Reading, annotations: dict[str, _Annotat
     return Entity(language, mid, clean, semantic_type, annotation.signature, person)
 
 
+def _marked(entity: Entity, ours: dict[str, str], reading: Reading) -> Entity | None:
+    """Read what our columns say of each pair, or refuse the row."""
+    pairs = len(entity.signature.pairs)
+    marks = {name: tuple(map(str.strip, text.split(","))) for name, text in ours.items() if text.strip()}
+    for name, its in marks.items():
+        if len(its) != pairs:
+            reading.refuse("bad marks", f"{name} has {len(its)} entries; expected {pairs}, one for each pair", name)
+            return None
+    provenance, counts = marks.get("provenance", ()), marks.get("reviewed", ())
+    if wrong := [one for one in counts if not re.fullmatch("[0-9]{1,6}", one)]:
+        reading.refuse("bad marks", f"reviewed has {wrong[0]!r}; expected numbers of reviewers", "reviewed")
+        return None
+    return replace(entity, provenance=provenance, reviewed=tuple(map(int, counts))) if marks else entity
+
+
 def damage(letter: str) -> str:
     """Say what is wrong with a character that has no place in data."""
     if "\udc80" <= letter <= "\udcff":
@@ -317,7 +365,12 @@ def damage(letter: str) -> str:
     return f"U+{ord(letter):04X} is a control character or a line break; take it out"
 
 
-def _clean(name: str) -> str:
+def cleaned(name: str) -> str:
+    """Compose a name (NFC), and rid it of spaces around it and of invisible marks without meaning; joiners stay.
+
+    >>> cleaned(" Cafe\u0301\u200b")
+    'Café'
+    """
     if name.isascii():
         return name.strip()
     return unicodedata.normalize("NFC", _INVISIBLE.sub("", name)).strip()

@@ -21,7 +21,6 @@ Source:
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import unicodedata
 import zlib
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tamis.core.errors import FileError, InputError, nearest, one_line
+from tamis.core.files import write_whole
 from tamis.language.cldr import Names
 from tamis.language.corpus import Corpus, Entity, Report
 from tamis.language.facts import Fact, merged
@@ -136,9 +136,7 @@ def write(corpus: Corpus, path: Path = OPEN / "open.tsv.gz") -> None:
         for one in corpus
     ]
     text = "".join(f"{line}\n" for line in (*HEADER, *map("\t".join, (COLUMNS, *rows))))
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(gzip.compress(text.encode(), mtime=0))
-    os.replace(unfinished, path)
+    write_whole(path, gzip.compress(text.encode(), mtime=0))
 
 
 def build(folder: Path = OPEN) -> Corpus:

@@ -10,8 +10,8 @@ A cell that a spreadsheet could take for a formula has an apostrophe before it, 
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tamis.core.errors import ConfigError, FileError, InputError, nearest
+from tamis.core.files import write_whole
 from tamis.language.corpus import Corpus, Entity
 from tamis.language.data import DAMAGE, Reading, check_file, check_header, damage
 from tamis.language.signature import Signature
@@ -218,15 +219,11 @@ def _spread(entities: list[Entity], most: int | None) -> list[Entity]:
 
 
 def _write(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        with unfinished.open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows([f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists") from error
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(COLUMNS)
+    writer.writerows([f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows)
+    write_whole(path, f"\ufeff{buffer.getvalue()}")
 
 
 def _read(

@@ -1,0 +1,441 @@
+"""The command line of the language domain: parse, call one function, print."""
+
+from __future__ import annotations
+
+import json as json_format
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter, validators
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from tamis.language.corpus import Corpus
+    from tamis.language.covering import Cover
+
+app = App(
+    name="language",
+    help="Pick the names that matter grammatically: the fewest that meet every case a sentence can meet.",
+    help_epilogue="Example: tamis language cover --lang ru --type City --level value",
+)
+data = App(
+    name="data",
+    help="Look at a corpus, choose from it, check a file.",
+    help_epilogue="Example: tamis language data info clse_v1.0.csv",
+)
+review = App(
+    name="review",
+    help="Have annotations judged by those who speak the language.",
+    help_epilogue="Example: tamis language review export --lang mr --out marathi.csv",
+)
+app.command(data)
+app.command(review)
+
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+File = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Many = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+Seconds = Annotated[float, Parameter(validator=validators.Number(gte=0))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """How a corpus is read."""
+
+    persons: Annotated[bool, Parameter(negative="")] = False
+    """Read rows about persons too; do not infer anything else from them."""
+    collect: Annotated[bool, Parameter(negative="")] = False
+    """Leave out rows that cannot be used, and go on."""
+
+    def read(self, source: str) -> Corpus:
+        """Read a corpus, and say on stderr what was left out of it and what its authors ask."""
+        from tamis.language.corpus import WARNINGS
+        from tamis.language.data import load
+
+        corpus = load(source, persons=self.persons, on_error="collect" if self.collect else "raise")
+        if corpus.report.refused and source != "open":
+            print(
+                f"tamis: {corpus.report.refused} of {corpus.report.rows} rows of {corpus.name} cannot be used: "
+                f"tamis language data validate {shlex.quote(source)}",
+                file=sys.stderr,
+            )
+        if self.persons:
+            print(f"tamis: {WARNINGS[0]}", file=sys.stderr)
+        return corpus
+
+
+_READ = CorpusOptions()
+
+
+@data.command(help_epilogue="Example: tamis language data info open --json")
+def info(source: str = "open", /, *, options: CorpusOptions = _READ, json: Json = False) -> None:
+    """Say what is in a corpus, whose work it is, and what its authors ask of those who use it.
+
+    Args:
+        source: A CSV file in the format of CLSE v1.0 or v1.1, or open, the corpus that comes with the package.
+        options: How it is read.
+        json: Print one JSON object.
+    """
+    corpus = options.read(source)
+    facts = {**corpus.info(), "persons_left_out": corpus.report.persons_left_out}
+    if json:
+        print(json_format.dumps(facts, ensure_ascii=False))
+        return
+    for name in ("name", "entities", "mids", "signatures", "persons", "persons_left_out", "hash", "attribution"):
+        print(f"{name:17} {facts[name]}")
+    for name in ("languages", "types"):
+        print(f"{name:17} {', '.join(f'{one} {count}' for one, count in facts[name].items())}")
+    for warning in facts["warnings"]:
+        print(f"{'warning':17} {warning}")
+
+
+@data.command(help_epilogue="Example: tamis language data query open --lang ru --where gender=neuter --limit 5")
+def query(
+    source: str = "open",
+    /,
+    *,
+    lang: str | None = None,
+    type: str | None = None,
+    where: Many = None,
+    raw: Many = None,
+    options: CorpusOptions = _READ,
+    limit: Count | None = None,
+    out: File | None = None,
+    format: Literal["table", "csv", "json"] = "table",
+    json: Json = False,
+) -> None:
+    """List the entities for which all that is asked holds.
+
+    Args:
+        source: A CSV file in the format of CLSE, or open.
+        lang: A language tag.
+        type: A semantic type.
+        where: A kind of the vocabulary and its value, such as gender=feminine or number=missing; may be repeated.
+        raw: An attribute as the corpus writes it and its value, such as Noun.topical=PREP_OB; may be repeated.
+        options: How the corpus is read.
+        limit: List this many at most.
+        out: Also write all of them to a CSV file that can be read as a corpus.
+        format: table, csv or json.
+        json: The same as --format json.
+    """
+    from tamis.language.data import save
+    from tamis.language.receipt import entities_csv, entities_table, entity_json
+
+    corpus = options.read(source)
+    found = corpus.filter(language=lang, type=type, where=_pairs("--where", where), raw=_pairs("--raw", raw))
+    _said_which(lang, found.languages)
+    credit = corpus.info()["attribution"]
+    shown = found.entities[:limit]
+    if out:
+        print(f"tamis: {save(found, out)}: {len(found)} rows", file=sys.stderr)
+    if json or format == "json":
+        print(json_format.dumps({"attribution": credit, "entities": [entity_json(one) for one in shown]}))
+    elif format == "csv":
+        print(entities_csv(shown, credit), end="")
+    else:
+        entities_table(shown, corpus).print()
+        more = f", {len(shown)} of them shown" if len(shown) < len(found) else ""
+        print(f"tamis: {len(found)} of {len(corpus)} entities{more}; {credit or corpus.name}", file=sys.stderr)
+
+
+@data.command(help_epilogue="Example: tamis language data stats open --lang pl --type City")
+def stats(
+    source: str = "open",
+    /,
+    *,
+    lang: str | None = None,
+    type: str | None = None,
+    raw: Annotated[bool, Parameter(negative="")] = False,
+    options: CorpusOptions = _READ,
+    json: Json = False,
+) -> None:
+    """Count what each language has or, of one language or type, how many entities have each value.
+
+    Args:
+        source: A CSV file in the format of CLSE, or open.
+        lang: A language tag.
+        type: A semantic type.
+        raw: Count attributes as the corpus writes them, not kinds of the vocabulary.
+        options: How the corpus is read.
+        json: Print one JSON object.
+    """
+    from tamis.language.receipt import languages_table, values_table
+
+    corpus = options.read(source)
+    if lang is None and type is None and not raw:
+        table = languages_table(corpus)
+        if json:
+            rows = {str(row[0]): dict(zip(table.headers[1:], row[1:], strict=True)) for row in table.rows}
+            print(json_format.dumps(rows))
+        else:
+            table.print()
+        return
+    found = corpus.filter(language=lang, type=type)
+    _said_which(lang, found.languages)
+    counts = found.stats(raw=raw)
+    if json:
+        print(json_format.dumps(counts))
+    else:
+        values_table(counts).print()
+
+
+@data.command(help_epilogue="Example: tamis language data validate names.csv --json")
+def validate(source: str, /, *, json: Json = False) -> int:
+    """Read a file to its end and say what is wrong or odd in it, and where; exit code 1 if a row cannot be used.
+
+    Args:
+        source: A CSV file in the format of CLSE v1.0 or v1.1, or open.
+        json: Print one JSON object.
+    """
+    from dataclasses import asdict
+
+    from tamis.language.data import load
+
+    report = load(source, persons=True, on_error="collect").report
+    refused = 0 if source == "open" else report.refused
+    if json:
+        print(json_format.dumps(asdict(report), ensure_ascii=False))
+        return int(refused > 0)
+    for one in report.examples:
+        print(one)
+    for kind, count in report.counts.items():
+        print(f"{count} × {kind}")
+    print(f"{report.rows} rows: {report.kept} kept, {refused} refused, {report.repeated} repeated")
+    return int(refused > 0)
+
+
+@app.command(help_epilogue="Example: tamis language annotate names.csv --lang ru --out annotated.csv")
+def annotate(names: File, /, *, lang: str, out: File | None = None, json: Json = False) -> None:
+    """Say of your own names what is known for certain, who says so, and what a person must decide.
+
+    Args:
+        names: A CSV file with a column `name`, and perhaps `mid` and `semantic_type`.
+        lang: A language tag.
+        out: Also write a corpus, to be completed by a person and read by the other commands.
+        json: Print a JSON array.
+    """
+    from tamis.language.annotation import annotate_file
+    from tamis.language.data import save
+    from tamis.language.receipt import annotation_json, annotation_table, undecided_table
+
+    annotations, corpus = annotate_file(names, lang)
+    _said_which(lang, [annotations[0].language])
+    if out:
+        print(f"tamis: {save(corpus, out)}: {len(corpus)} rows", file=sys.stderr)
+    if json:
+        print(json_format.dumps([annotation_json(one) for one in annotations], ensure_ascii=False))
+        return
+    annotation_table(annotations).print()
+    print()
+    undecided_table(annotations).print()
+
+
+@review.command(name="export", help_epilogue="Example: tamis language review export --lang mr --out marathi.csv")
+def review_export(
+    *,
+    lang: str,
+    out: File,
+    corpus: str = "open",
+    per_value: Count | None = None,
+    options: CorpusOptions = _READ,
+) -> None:
+    """Write a sheet of questions for somebody who speaks a language.
+
+    Args:
+        lang: A language tag.
+        out: The CSV file.
+        corpus: A CSV file in the format of CLSE, or open.
+        per_value: Ask at most this often about each value of each attribute; by default about all.
+        options: How the corpus is read.
+    """
+    from tamis.language.reviewing import export_review
+
+    read = options.read(corpus)
+    count = export_review(read, lang, out, per_value=per_value)
+    print(out)
+    print(f"tamis: {count} questions; verdict is yes, no or unsure; name yourself as reviewer", file=sys.stderr)
+
+
+@review.command(name="import", help_epilogue="Example: tamis language review import marathi.csv --json")
+def review_import(
+    *sheets: File,
+    corpus: str = "open",
+    out: File | None = None,
+    options: CorpusOptions = _READ,
+    json: Json = False,
+) -> None:
+    """Read sheets that came back, and say how far reviewers agree with the annotation and with one another.
+
+    Args:
+        sheets: CSV files, of any number of reviewers.
+        corpus: The corpus from which they were written: a CSV file in the format of CLSE, or open.
+        out: Also write the corpus with what they agree on, reviewed pairs marked.
+        options: How the corpus is read.
+        json: Print one JSON object.
+    """
+    from tamis.core.errors import ConfigError
+    from tamis.language.data import save
+    from tamis.language.receipt import review_json, review_table
+    from tamis.language.reviewing import import_review
+
+    if not sheets:
+        raise ConfigError("no sheet is named; give the CSV files that reviewers filled in")
+    found = import_review(options.read(corpus), sheets)
+    if out:
+        print(f"tamis: {save(found.corpus, out)}: {len(found.corpus)} rows", file=sys.stderr)
+    if json:
+        print(json_format.dumps(review_json(found), ensure_ascii=False))
+    else:
+        review_table(found).print()
+
+
+@app.command(help_epilogue="Example: tamis language cover --lang fr --type City --level pair --format pytest")
+def cover(
+    *,
+    lang: str | None = None,
+    type: str | None = None,
+    slot: Many = None,
+    level: str = "pair",
+    per_cell: Count = 1,
+    relevant: Many = None,
+    weights: File | None = None,
+    must: Many = None,
+    exclude: Many = None,
+    corpus: str = "open",
+    options: CorpusOptions = _READ,
+    time_limit: Seconds = 60,
+    format: Literal["table", "csv", "json", "pytest"] = "table",
+    json: Json = False,
+) -> None:
+    """Choose the fewest names that meet every case which occurs, say why each is there, and whether fewer could.
+
+    Args:
+        lang: A language tag; by default each language by itself.
+        type: A semantic type; by default each type by itself.
+        slot: A slot of a sentence and its type, such as city=City; repeated, names are chosen for all slots together.
+        level: What a case is: signature, value, pair, or a whole number of values that meet in one name.
+        per_cell: How many names each case should have.
+        relevant: Kinds or attributes that count, separated by commas; the rest is dropped. For one of several slots:
+            city=gender,number. May be repeated.
+        weights: A CSV file with the columns name and weight: what a name costs, 1 where it is not listed.
+        must: A name or mid to choose whatever it meets; may be repeated.
+        exclude: A name or mid never to choose; may be repeated.
+        corpus: A CSV file in the format of CLSE, or open.
+        options: How the corpus is read.
+        time_limit: In seconds; what is not proven by then is covered greedily.
+        format: table, csv, json or pytest.
+        json: The same as --format json.
+    """
+    from tamis.core.errors import ConfigError
+    from tamis.core.progress import progress
+    from tamis.language.covering import cover as cover_corpus
+    from tamis.language.covering import read_weights
+    from tamis.language.receipt import cover_csv, cover_json, cover_pytest, cover_table
+
+    slots = _pairs("--slot", slot)
+    if slots and type is not None:
+        raise ConfigError(f"--type is {type!r} beside --slot; each slot names its own type")
+    read = options.read(corpus)
+    with progress("covering languages and types") as advance:
+        found = cover_corpus(
+            read,
+            lang,
+            slots or type,
+            level=level,
+            per_cell=per_cell,
+            weights=None if weights is None else read_weights(weights),
+            must=must or (),
+            exclude=exclude or (),
+            relevant=_relevant(relevant, slots),
+            time_limit=time_limit,
+            progress=advance,
+        )
+    _said_which(lang, sorted({one.language for one in found.entities}))
+    _said_short(found)
+    if json or format == "json":
+        print(json_format.dumps(cover_json(found, read), ensure_ascii=False))
+    elif format == "csv":
+        print(cover_csv(found, read), end="")
+    elif format == "pytest":
+        options_given = _told(lang, type, slot, level, per_cell, relevant, weights, must, exclude, corpus)
+        print(cover_pytest(found, read, shlex.join(["tamis", "language", "cover", *options_given])), end="")
+    else:
+        cover_table(found, read).print()
+        print(f"tamis: {read.info()['attribution'] or read.name}", file=sys.stderr)
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    """Read what was given as NAME=VALUE."""
+    from tamis.core.errors import ConfigError
+
+    pairs: dict[str, str] = {}
+    for text in given or ():
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise ConfigError(f"{option} is {text!r}; expected a name and a value, such as {_PAIRS[option]}")
+        if pairs.setdefault(name, value) != value:
+            raise ConfigError(f"{option} gives {name!r} twice; keep one")
+    return pairs
+
+
+_PAIRS = {"--where": "gender=feminine", "--raw": "Noun.topical=PREP_OB", "--slot": "city=City"}
+
+
+def _relevant(
+    given: Sequence[str] | None, slots: Collection[str]
+) -> Collection[str] | dict[str, Collection[str]] | None:
+    """Read the kinds that count, for all slots or for each."""
+    from tamis.core.errors import ConfigError
+
+    if given is None:
+        return None
+    if not any("=" in text for text in given):
+        return [name.strip() for text in given for name in text.split(",") if name.strip()]
+    kinds: dict[str, Collection[str]] = {}
+    for text in given:
+        slot, sign, names = text.partition("=")
+        if not sign or not slots:
+            raise ConfigError(f"--relevant is {text!r}; expected kinds, or with several --slot SLOT=KINDS for each")
+        kinds[slot.strip()] = [name.strip() for name in names.split(",") if name.strip()]
+    return kinds
+
+
+def _said_which(asked: str | None, languages: Sequence[str]) -> None:
+    """Say on stderr which language was taken, where it is not the one that was typed."""
+    if asked is not None and list(languages) not in ([asked], []):
+        print(f"tamis: {asked} is read as {languages[0]}", file=sys.stderr)
+
+
+def _said_short(found: Cover) -> None:
+    """Say on stderr that there are gaps, wherever the result goes."""
+    for gaps, what in ((found.uncovered, "are not covered"), (found.short, "have fewer names than asked for")):
+        if gaps:
+            print(f"tamis: warning: {len(gaps)} cells {what}; the first: {gaps[0]}", file=sys.stderr)
+
+
+def _told(
+    lang: str | None,
+    type: str | None,
+    slot: Sequence[str] | None,
+    level: str,
+    per_cell: int,
+    relevant: Sequence[str] | None,
+    weights: Path | None,
+    must: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    corpus: str,
+) -> list[str]:
+    """Write what was asked for as one types it; of paths only the name, since folders are nobody's business."""
+    given: list[tuple[str, str | None]] = [("--lang", lang), ("--type", type)]
+    given += [("--slot", one) for one in slot or ()]
+    given += [("--level", level), ("--per-cell", str(per_cell) if per_cell > 1 else None)]
+    given += [("--relevant", one) for one in relevant or ()]
+    given += [("--weights", weights.name if weights else None)]
+    given += [("--must", one) for one in must or ()] + [("--exclude", one) for one in exclude or ()]
+    given += [("--corpus", None if corpus == "open" else Path(corpus).name), ("--format", "pytest")]
+    return [part for option, value in given if value is not None for part in (option, value)]
