@@ -219,6 +219,31 @@ def cover(
     )
 
 
+def candidates(
+    corpus: Corpus,
+    language: str | None = None,
+    type: str | None = None,
+    *,
+    level: str | int = "pair",
+    relevant: str | Collection[str] | None = None,
+) -> Iterator[list[tuple[Entity, frozenset[Values]]]]:
+    """Give what `cover` chooses from: for each language and type its entities, each with its cells.
+
+    The arguments are those of `cover`.
+
+    Raises:
+        ConfigError: If arguments mean nothing here.
+        InputError: If the corpus has no such language or type.
+        LimitError: If there are too many cells.
+    """
+    together = _together(level)
+    for group in _groups(corpus, language, type):
+        ((slot, entities),) = group.items()
+        terms = _terms(relevant, group, entities)
+        pool = _pool(slot, entities, together, terms[slot], lambda entity: 1, (), ())
+        yield list(zip(pool.entities, pool.cells, strict=True))
+
+
 def read_weights(path: str | Path) -> dict[str, float]:
     """Read what names cost from a CSV file.
 
