@@ -9,19 +9,16 @@ from tamis.language.covering import candidates, cover
 from tamis.language.data import load
 from tamis.language.signature import Signature
 
-GENDER = "Noun.gender"
-# In the order of mid: z m, y m, x m, w f. Only w has a second value to meet.
+# In the order of mid: z m, Y m, x m, w f. Only w has a second value to meet, and only w is named in two languages.
+GENDERS = {"z": "MASCULINE", "Y": "MASCULINE", "x": "MASCULINE", "w": "FEMININE"}
 TOWNS = Corpus(
-    tuple(
-        Entity("ru", mid, name, "City", Signature(f"{GENDER}:{gender}"))
-        for mid, name, gender in [
-            ("1", "z", "MASCULINE"),
-            ("2", "Y", "MASCULINE"),
-            ("3", "x", "MASCULINE"),
-            ("4", "w", "FEMININE"),
-        ]
+    (
+        Entity("fr", "4", "w", "Event", Signature("")),
+        *(
+            Entity("ru", str(mid), name, "City", Signature(f"Noun.gender:{gender}"))
+            for mid, (name, gender) in enumerate(GENDERS.items(), start=1)
+        ),
     )
-    + (Entity("fr", "4", "w", "Event", Signature("")),)
 )
 
 

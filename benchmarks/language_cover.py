@@ -1,0 +1,255 @@
+"""How many names meet every case, chosen by cover, at random, by renown and by the alphabet? And how long does it take?
+
+The first question is asked of the open corpus, in every language and type, for all values and for all pairs of values;
+random choice is drawn 200 times. Each order may stop at the very name that meets the last case. The second is asked of
+generated rows in the format and the size of CLSE: 80,893 rows, 34 languages, 74 types of sizes in proportion to 1, 1/2,
+1/3 and so on, and in each language as many pairs of attribute and value as the documents of CLSE count. They are noise:
+values are drawn, not annotated.
+
+Prints tables; `--write` adds lines of the tasks `language/cover` and `language/bench` to results/language.jsonl, from a
+clean tree and once. `--plot` draws the written lines into docs/assets/language-cover.png and measures nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import lines
+from tamis.core.errors import ConfigError, TamisError, one_line
+from tamis.core.files import write_whole
+from tamis.core.progress import progress
+from tamis.core.report import PALETTE, Picture, Table, plot_style
+from tamis.core.results import Run, read_runs
+from tamis.language.baselines import METHODS, compare
+from tamis.language.corpus import Corpus, Entity
+from tamis.language.covering import cover
+from tamis.language.data import load, save
+from tamis.language.signature import Signature
+from tamis.language.vocabulary import PAIRS
+
+COVER, BENCH = "language/cover", "language/bench"
+LEVELS = ("value", "pair")
+DRAWS, SEED = 200, 0
+ROWS, TYPES, ALIKE = 80_893, 74, 10
+CLSE = {
+    "ar": (899, 21), "bn": (721, 6), "cmn-CN": (530, 5), "cmn-TW": (529, 6), "cs": (1238, 20), "da": (1286, 23),
+    "de": (2922, 37), "en": (4076, 32), "es": (3181, 26), "fr": (4312, 26), "gu": (798, 6), "hi": (950, 18),
+    "id": (705, 9), "it": (2510, 41), "ja": (1063, 47), "jv": (55, 2), "kn": (849, 6), "ko": (885, 9), "ml": (888, 6),
+    "mr": (924, 6), "nl": (1049, 20), "no": (1237, 23), "pl": (1606, 30), "pt": (2464, 25), "ru": (3039, 31),
+    "su": (29, 2), "sv": (1309, 19), "ta": (891, 6), "te": (885, 6), "th": (724, 9), "tr": (1262, 10), "ur": (883, 6),
+    "vi": (612, 8), "yue": (551, 19),
+}  # fmt: skip
+"""Entities, and pairs of attribute and value, of each language: Table 1 of CLSE's docs/clse_details.pdf."""
+PLOT = Path(__file__).parents[1] / "docs" / "assets" / "language-cover.png"
+
+
+def generated(rows: int = ROWS, types: int = TYPES, seed: int = SEED) -> Corpus:
+    """Make rows of the size of CLSE: up to ten of each language, type and signature, in the proportions of Table 1.
+
+    Args:
+        rows: About how many.
+        types: How many semantic types.
+        seed: Of everything that is drawn.
+    """
+    dice = random.Random(seed)
+    attributes: dict[str, list[str]] = {}
+    for attribute, value in PAIRS:
+        if attribute not in ("gender", "aliveness"):  # else rows would count as those about persons
+            attributes.setdefault(attribute, []).append(value)
+    whole = sum(entities for entities, _ in CLSE.values()) * sum(1 / rank for rank in range(1, types + 1))
+    made: list[Entity] = []
+    for language, (entities, pairs) in CLSE.items():
+        values = dict(_some(attributes, pairs, dice))
+        for number in range(types):
+            count = round(rows * entities / whole / (number + 1))
+            for place, signature in enumerate(_signatures(values, count, dice)):
+                mid = f"/m/{len(made):06x}"
+                made.append(Entity(language, mid, f"name {number} {place}", f"Type{number:02}", Signature(signature)))
+    return Corpus(tuple(made), "clse-sized")
+
+
+def _some(attributes: dict[str, list[str]], pairs: int, dice: random.Random) -> Iterator[tuple[str, list[str]]]:
+    """Draw attributes until there are so many pairs."""
+    for attribute in dice.sample(sorted(attributes), k=len(attributes)):
+        its = attributes[attribute][:pairs]
+        pairs -= len(its)
+        if its:
+            yield attribute, its
+
+
+def _signatures(values: dict[str, list[str]], rows: int, dice: random.Random) -> Iterator[str]:
+    """Draw signatures of half of the attributes or more, each for one to ten rows."""
+    while rows > 0:
+        chosen = dice.sample(sorted(values), k=dice.randint((len(values) + 1) // 2, len(values)))
+        signature = ",".join(f"{attribute}:{dice.choice(values[attribute])}" for attribute in sorted(chosen))
+        count = min(rows, dice.randint(1, ALIKE))
+        rows -= count
+        yield from [signature] * count
+
+
+def compared(corpus: Corpus, level: str) -> list[Run]:
+    """Ask the first question at one level: a line for each way to choose.
+
+    Args:
+        corpus: Where names come from.
+        level: What a case is.
+    """
+    start = time.perf_counter()
+    found = compare(corpus, level=level, draws=DRAWS, seed=SEED)
+    runs = []
+    for method, effort in found.efforts.items():
+        runs.append(
+            Run.measured(
+                COVER,
+                method,
+                dataset=corpus.dataset,
+                split="test",
+                n=found.groups,
+                metrics={
+                    "names": effort.total,
+                    "names_ratio": effort.total / found.efforts["cover"].total,
+                    "cells_met": effort.met,
+                },
+                intervals={"names": effort.interval} if effort.interval else None,
+                curves={"names": effort.names},
+                config={
+                    "level": level,
+                    "cells": found.cells,
+                    "keep": effort.total / found.entities,
+                    "headline": True,
+                    **({"draws": DRAWS} if method == "random" else {}),
+                },
+                seeds=[SEED] if method == "random" else [],
+                seconds=time.perf_counter() - start,
+            )
+        )
+    return runs
+
+
+def timed(corpus: Corpus, level: str) -> Run:
+    """Ask the second question at one level: read a file, and cover every language and type with the usual time limit.
+
+    Args:
+        corpus: The rows to write to the file.
+        level: What a case is.
+    """
+    start = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        path = save(corpus, Path(folder) / "clse.csv")
+        before = time.perf_counter(), time.process_time()
+        read = load(path)
+        between = time.perf_counter(), time.process_time()
+    with progress("covering languages and types") as advance:
+        found = cover(read, level=level, progress=advance)
+    after = time.perf_counter(), time.process_time()
+    return Run.measured(
+        BENCH,
+        "cover",
+        dataset=corpus.dataset,
+        split="test",
+        n=len(read),
+        metrics={
+            "read_seconds": between[0] - before[0],
+            "read_cpu_seconds": between[1] - before[1],
+            "cover_seconds": after[0] - between[0],
+            "cover_cpu_seconds": after[1] - between[1],
+            "names": len(found.entities),
+            "names_bound": found.lower_bound,
+        },
+        config={"level": level, "cells": len(found.cells), "method": found.method},
+        seeds=[SEED],
+        seconds=time.perf_counter() - start,
+    )
+
+
+def table(runs: Sequence[Run]) -> Table:
+    """Set lines of the first question side by side."""
+    rows = [
+        (
+            run.config["level"],
+            run.method,
+            round(run.metrics["names"]),
+            run.metrics["names_ratio"],
+            run.metrics["cells_met"],
+        )
+        for run in runs
+    ]
+    return Table(("level", "method", "names", "times the cover", "cases met by as many names"), rows)
+
+
+def plot(runs: Sequence[Run]) -> Picture:
+    """Draw how many names each way to choose takes in each language.
+
+    Args:
+        runs: Lines of `language/cover`.
+
+    Raises:
+        ConfigError: If there are none.
+    """
+    import matplotlib
+    from matplotlib import pyplot
+
+    its = {(run.config["level"], run.method): run.curves["names"] for run in runs if run.task == COVER}
+    if not its:
+        raise ConfigError(f"there is no line of {COVER} to draw; measure with --write first")
+    order = sorted(its["value", "cover"], key=lambda language: -its["value", "random"][language])
+    with matplotlib.rc_context({**plot_style(), "axes.grid.axis": "x", "font.size": 10.0}):
+        figure, panels = pyplot.subplots(1, len(LEVELS), figsize=(9.2, 7.4), sharey=True)
+        for axes, level in zip(panels, LEVELS, strict=True):
+            for place, language in enumerate(order):
+                ends = [its[level, method][language] for method in METHODS]
+                axes.plot([min(ends), max(ends)], [place, place], color=PALETTE[-1], marker="", linewidth=1, alpha=0.5)
+            for method, colour, marker in zip(METHODS, PALETTE, "osD^", strict=False):
+                xs = [its[level, method][language] for language in order]
+                axes.plot(xs, range(len(order)), linestyle="", color=colour, marker=marker, label=method, markersize=5)
+            axes.set(title=f"all {level}s", xlabel="names", xscale="log", xticks=[20, 50, 100, 200, 500])
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.xaxis.set_minor_formatter("")
+            axes.set_yticks(range(len(order)), order)
+            axes.tick_params(axis="y", length=0, labelsize=9)
+            axes.margins(y=0.015)
+            axes.invert_yaxis()
+        panels[0].legend(loc="lower right")
+        picture = Picture.of(figure, "How many names each way to choose takes in each of 34 languages")
+        pyplot.close(figure)
+    return picture
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and, if asked to, write or draw; return the exit code.
+
+    Args:
+        arguments: What follows the script's name; by default that of this process.
+    """
+    parser = lines.parser(__doc__)
+    parser.add_argument("--plot", action="store_true", help=f"draw the written lines into {PLOT.name}")
+    options = parser.parse_args(arguments)
+    written = lines.RESULTS / "language.jsonl"
+    try:
+        if options.plot:
+            print(write_whole(PLOT, plot(read_runs(written)).data))
+            return 0
+        if options.write:
+            lines.check(COVER, ["open"])
+            lines.check(BENCH, ["clse-sized"])
+        runs = [run for level in LEVELS for run in compared(load("open"), level)]
+        table(runs).print()
+        print()
+        timings = [timed(generated(), level) for level in LEVELS]
+        headers = ["level", *timings[0].metrics]
+        Table(headers, [[run.config["level"], *run.metrics.values()] for run in timings]).print()
+        if options.write:
+            for run in [*runs, *timings]:
+                lines.append(run)
+    except TamisError as error:
+        return lines.fail("language_cover", one_line(error), error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
