@@ -213,7 +213,7 @@ def plot(runs: Sequence[Run]) -> Picture:
             axes.set_yticks(range(len(order)), order)
             axes.tick_params(axis="y", length=0, labelsize=9)
             axes.margins(y=0.015)
-            axes.invert_yaxis()
+        panels[0].invert_yaxis()
         panels[0].legend(loc="lower right")
         picture = Picture.of(figure, "How many names each way to choose takes in each of 34 languages")
         pyplot.close(figure)
