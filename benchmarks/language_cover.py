@@ -23,12 +23,13 @@ import lines
 from tamis.core.errors import ConfigError, TamisError, one_line
 from tamis.core.files import write_whole
 from tamis.core.progress import progress
-from tamis.core.report import PALETTE, Picture, Table, plot_style
+from tamis.core.report import Picture, Table
 from tamis.core.results import Run, read_runs
 from tamis.language.baselines import METHODS, compare
 from tamis.language.corpus import Corpus, Entity
 from tamis.language.covering import cover
 from tamis.language.data import load, save
+from tamis.language.receipt import effort_picture
 from tamis.language.signature import Signature
 from tamis.language.vocabulary import PAIRS
 
@@ -191,33 +192,11 @@ def plot(runs: Sequence[Run]) -> Picture:
     Raises:
         ConfigError: If there are none.
     """
-    import matplotlib
-    from matplotlib import pyplot
-
     its = {(run.config["level"], run.method): run.curves["names"] for run in runs if run.task == COVER}
     if not its:
         raise ConfigError(f"there is no line of {COVER} to draw; measure with --write first")
-    order = sorted(its["value", "cover"], key=lambda language: -its["value", "random"][language])
-    with matplotlib.rc_context({**plot_style(), "axes.grid.axis": "x", "font.size": 10.0}):
-        figure, panels = pyplot.subplots(1, len(LEVELS), figsize=(9.2, 7.4), sharey=True)
-        for axes, level in zip(panels, LEVELS, strict=True):
-            for place, language in enumerate(order):
-                ends = [its[level, method][language] for method in METHODS]
-                axes.plot([min(ends), max(ends)], [place, place], color=PALETTE[-1], marker="", linewidth=1, alpha=0.5)
-            for method, colour, marker in zip(METHODS, PALETTE, "osD^", strict=False):
-                xs = [its[level, method][language] for language in order]
-                axes.plot(xs, range(len(order)), linestyle="", color=colour, marker=marker, label=method, markersize=5)
-            axes.set(title=f"all {level}s", xlabel="names", xscale="log", xticks=[20, 50, 100, 200, 500])
-            axes.xaxis.set_major_formatter("{x:.0f}")
-            axes.xaxis.set_minor_formatter("")
-            axes.set_yticks(range(len(order)), order)
-            axes.tick_params(axis="y", length=0, labelsize=9)
-            axes.margins(y=0.015)
-        panels[0].invert_yaxis()
-        panels[0].legend(loc="lower right")
-        picture = Picture.of(figure, "How many names each way to choose takes in each of 34 languages")
-        pyplot.close(figure)
-    return picture
+    panels = {f"all {level}s": {method: its[level, method] for method in METHODS} for level in LEVELS}
+    return effort_picture(panels, "How many names each way to choose takes in each of 34 languages")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

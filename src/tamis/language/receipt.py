@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tamis.core.report import PALETTE, Picture, Table, plot_style
 from tamis.core.report import Cell as TableCell
-from tamis.core.report import Table
+from tamis.language.cldr import Names
 from tamis.language.corpus import Corpus, Entity
 from tamis.language.vocabulary import features_of
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _REASONS = 3
 _GAPS = 5
+_CLDR = "tamis:cldr/"
+_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def languages_table(corpus: Corpus) -> Table:
@@ -234,6 +237,46 @@ def reason(cell: Cell) -> str:
     return " × ".join(parts)
 
 
+def effort_picture(panels: Mapping[str, Mapping[str, Mapping[str, float]]], alt: str, caption: str = "") -> Picture:
+    """Draw how many names each way to choose takes in each language, on a logarithmic axis.
+
+    Args:
+        panels: For each title, the names of each method in each language; all have the same languages.
+        alt: What is to be seen, for those who do not see it.
+        caption: What is said below.
+    """
+    import matplotlib
+    from matplotlib import pyplot
+
+    its = list(panels.values())
+    order = sorted(its[0]["cover"], key=lambda language: -its[0]["random"][language])
+    counts = [names[language] for panel in its for names in panel.values() for language in order]
+    ticks = [tick for tick in _TICKS if min(counts) * 0.8 <= tick <= max(counts) * 1.2]
+    size = (4.6 * len(panels) if len(panels) > 1 else 7.4, 1.1 + 0.19 * len(order) * (1 if len(order) > 20 else 1.3))
+    with matplotlib.rc_context({**plot_style(), "axes.grid.axis": "x", "font.size": 10.0}):
+        figure, grid = pyplot.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+        for axes, (title, panel) in zip(grid[0], panels.items(), strict=True):
+            for place, language in enumerate(order):
+                ends = [names[language] for names in panel.values()]
+                axes.plot([min(ends), max(ends)], [place, place], color=PALETTE[-1], marker="", linewidth=1, alpha=0.5)
+            for (method, names), colour, marker in zip(panel.items(), PALETTE, "osD^", strict=False):
+                xs = [names[language] for language in order]
+                axes.plot(
+                    xs, range(len(order)), linestyle="", color=colour, marker=marker, label=method, markersize=5.5
+                )
+            axes.set(title=title, xlabel="names", xscale="log", xticks=ticks)
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.xaxis.set_minor_formatter("")
+            axes.set_yticks(range(len(order)), order)
+            axes.tick_params(axis="y", length=0, labelsize=9)
+            axes.margins(y=0.6 / len(order))
+        grid[0, 0].invert_yaxis()
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(its[0]))
+        picture = Picture.of(figure, alt, caption)
+        pyplot.close(figure)
+    return picture
+
+
 def annotation_table(annotations: Sequence[Annotation]) -> Table:
     """List names with what is known of them, and who says so."""
     rows = [
@@ -322,8 +365,13 @@ def review_json(review: Review) -> dict[str, Any]:
 
 
 def glosses(corpus: Corpus) -> dict[str, str]:
-    """Give the first English name of each thing that has one."""
-    return {one.mid: one.name for one in reversed(corpus.entities) if one.language == "en" and one.mid}
+    """Give an English name of each thing that has one: the first of the corpus, else that of CLDR."""
+    english = {one.mid: one.name for one in reversed(corpus.entities) if one.language == "en" and one.mid}
+    others = {one.mid for one in corpus if one.mid.startswith(_CLDR)} - english.keys()
+    if others:
+        names = Names("en")
+        english |= {mid: name for mid in sorted(others) if (name := names[mid.removeprefix("tamis:")])}
+    return english
 
 
 def _glossed(entities: Sequence[Entity], english: Mapping[str, str]) -> str | None:
