@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -32,9 +33,10 @@ def found(**options: object) -> Cover:
 
 
 def test_a_cover_says_how_many_there_are_and_what_is_proven() -> None:
-    assert summary(found()) == "2 names for 4 cells: fewer cannot (exact)"
-    assert summary(found(weights={"Rome": 0.5})) == "2 names of cost 1.5 for 4 cells: nothing cheaper does (exact)"
-    assert summary(found(relevant=[])) == "0 names for 0 cells: fewer cannot (exact)"
+    assert summary(found()) == "2 names for 4 cells: fewer cannot"
+    assert summary(found(weights={"Rome": 0.5})) == "2 names of cost 1.5 for 4 cells: nothing cheaper does"
+    assert "covered greedily, at least" in summary(replace(found(), lower_bound=1))
+    assert summary(found(relevant=[])) == "0 names for 0 cells: fewer cannot"
 
 
 def test_the_table_names_each_entity_in_english_and_why_it_is_there() -> None:

@@ -134,7 +134,7 @@ def page(corpus: Corpus) -> Report:
         Details("Russian cities, for a sentence with a verb, “in” and “about”", _code(corpus)),
         Section("What to keep in mind"),
         f"Names and annotations are those of the open corpus, {len(corpus):,} rows made for this package. It is no "
-        "part of CLSE, and no native speaker has reviewed it yet: `tamis language review export` writes a sheet for one.",
+        "part of CLSE, and no native speaker has reviewed it; `tamis language review export` writes a sheet for one.",
         "Only what occurs counts, so no case is asked for that no name has. What is not annotated is not known.",
         f"Credit: {corpus.info()['attribution']}.",
         Details("What counts as grammar here", {kind: KINDS[kind] for kind in _met(covers)}),

@@ -6,7 +6,6 @@ import csv
 import io
 import keyword
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +129,9 @@ def summary(found: Cover) -> str:
     if found.optimal:
         proof = "nothing cheaper does" if weighed else "fewer cannot"
     else:
-        proof = f"at least {found.lower_bound:,} are needed"
+        proof = f"covered greedily, at least {found.lower_bound:,} {'must be paid' if weighed else 'are needed'}"
     cells = f"{len(found.cells):,} cell{'' if len(found.cells) == 1 else 's'}"
-    return f"{count}{cost} for {cells}: {proof} ({found.method})"
+    return f"{count}{cost} for {cells}: {proof}"
 
 
 def cover_json(found: Cover, corpus: Corpus) -> dict[str, Any]:
@@ -277,32 +276,34 @@ def effort_picture(panels: Mapping[str, Mapping[str, Mapping[str, float]]], alt:
     return picture
 
 
-def annotation_table(annotations: Sequence[Annotation]) -> Table:
-    """List names with what is known of them, and who says so."""
+def annotation_table(annotations: Iterable[Annotation]) -> Table:
+    """List what is known of names, and who says so."""
+    rows: list[Sequence[TableCell]] = []
+    for one in annotations:
+        facts = zip(one.signature.pairs, one.provenance, strict=True)
+        rows += [(one.name, attribute, value, source) for (attribute, value), source in facts]
+        if not one.signature.pairs:
+            rows.append((one.name, None, None, None))
+    return Table(("name", "attribute", "value", "who says so"), rows, "What is known")
+
+
+def undecided_table(annotations: Iterable[Annotation]) -> Table:
+    """List what a person must decide: each attribute, its values, and for which names."""
+    names: dict[str, list[str]] = {}
+    values: dict[str, tuple[str, ...]] = {}
+    for one in annotations:
+        for attribute, its in one.undecided.items():
+            values[attribute] = its
+            names.setdefault(attribute, []).append(one.name)
     rows = [
         (
-            one.name,
-            ", ".join(
-                f"{attribute}:{value} ({source})"
-                for (attribute, value), source in zip(one.signature.pairs, one.provenance, strict=True)
-            )
-            or None,
-            ", ".join(one.undecided) or None,
+            attribute,
+            ", ".join(values[attribute]),
+            ", ".join(its[:_GAPS]) + (f" and {len(its) - _GAPS} more" if len(its) > _GAPS else ""),
         )
-        for one in annotations
+        for attribute, its in sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
-    return Table(("name", "known, and from whom", "to be decided by a person"), rows)
-
-
-def undecided_table(annotations: Sequence[Annotation]) -> Table:
-    """List what a person must decide: each attribute, for how many names, and which values it has."""
-    open_for = Counter(attribute for one in annotations for attribute in one.undecided)
-    values = {attribute: its for one in annotations for attribute, its in one.undecided.items()}
-    rows = [
-        (attribute, count, ", ".join(values[attribute]))
-        for attribute, count in sorted(open_for.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    return Table(("to be decided", "names", "values seen in the open corpus"), rows)
+    return Table(("attribute", "values seen in the open corpus", "names"), rows, "What a person must decide")
 
 
 def annotation_json(one: Annotation) -> dict[str, Any]:
