@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.language.synthetic import rows, write
 
-from tamis.cli import app
+from tamis.cli import app, main
 from tamis.core.results import read_runs
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +44,7 @@ BENCHMARKS = [command for command in SHOWN if command.startswith("python benchma
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_in_the_documentation_is_one_that_tamis_knows(command: str) -> None:
-    tokens = shlex.split(command, comments=True)[1:]
+    tokens = shlex.split(command.partition(" > ")[0], comments=True)[1:]
     chain, _, rest = app.parse_commands(tokens)
     asks_for_help = "--help" in rest
     is_group = bool(chain) and app[chain[0]].default_command is None and len(chain) == 1
@@ -90,6 +91,30 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             target = (page.parent / file) if file else page
             assert target.exists(), f"{page.name}: {link}"
             assert not anchor or anchor in slugs(target), f"{page.name}: {link} has no such heading"
+
+
+def test_the_language_page_does_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "clse_v1.0.csv", rows())
+    page = ROOT / "docs" / "language.md"
+    asked = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    assert len(asked) > 10
+    printed = []
+    for line in asked:
+        command, _, file = line.partition(" > ")
+        if command.startswith("tamis "):
+            assert main(shlex.split(command)[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+            printed.append(capsys.readouterr().out)
+        else:
+            printed.append(subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True).stdout)
+        if file:
+            Path(file).write_text(printed[-1], encoding="utf-8")
+    for shown in blocks(page, "text"):
+        assert shown.splitlines() == [line.rstrip() for line in printed[0].splitlines()]
+    for code in blocks(page, "python"):
+        exec(code, {})
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
