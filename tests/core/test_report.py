@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tamis.core.errors import FileError, InputError
-from tamis.core.report import PALETTE, Details, Facts, Links, Picture, Report, Section, Table, plot_style
+from tamis.core.report import PALETTE, Details, Facts, Links, Picture, Report, Section, Table, plot_style, size
 
 
 def png(width: int = 2, height: int = 1) -> bytes:
@@ -255,3 +255,12 @@ def test_a_report_is_written_as_one_file_with_the_folders_on_the_way(tmp_path: P
 def test_a_report_cannot_take_the_place_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be written"):
         Report("title").write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("count", "written"),
+    [(1, "1 B"), (999, "999 B"), (1000, "1 KB"), (46_210, "46.2 KB"), (999_499, "999 KB"), (999_500, "1 MB"),
+     (2_836_000, "2.84 MB"), (21e9, "21 GB")],
+)  # fmt: skip
+def test_sizes_are_written_with_three_digits(count: float, written: str) -> None:
+    assert size(count) == written

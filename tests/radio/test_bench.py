@@ -11,7 +11,7 @@ from tests.radio.small import cnn, mobile, tones
 
 from tamis.core.results import Run
 from tamis.radio import bench
-from tamis.radio.bench import Cost, cost_run, costs, one_thread, size, table, timed
+from tamis.radio.bench import Cost, cost_run, costs, one_thread, table, timed
 from tamis.radio.cost import macs
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
 
@@ -102,15 +102,6 @@ def test_one_thread_is_one_thread_and_then_as_many_as_before() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize(
-    ("count", "written"),
-    [(1, "1 B"), (999, "999 B"), (1000, "1 KB"), (46_210, "46.2 KB"), (999_499, "999 KB"), (999_500, "1 MB"),
-     (2_836_000, "2.84 MB"), (21e9, "21 GB")],
-)  # fmt: skip
-def test_sizes_are_written_with_three_digits(count: float, written: str) -> None:
-    assert size(count) == written
 
 
 def test_the_table_has_a_row_for_each_network(measured: Mapping[str, Cost]) -> None:

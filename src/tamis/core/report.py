@@ -466,6 +466,19 @@ def terminal() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=10_000)
 
 
+def size(count: int | float) -> str:
+    """Write a number of bytes as people do, in powers of 1000, to three digits.
+
+    >>> size(46_210), size(999_700)
+    ('46.2 KB', '1 MB')
+    """
+    for unit in ("B", "KB", "MB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
 def _format_column(cells: Sequence[Cell]) -> list[str]:
     floats = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     largest = max(floats, default=0.0)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tamis.core.progress import progress
-from tamis.core.report import Cell, Table
+from tamis.core.report import Cell, Table, size
 from tamis.core.results import Run
 from tamis.radio.cost import macs, parameters
 from tamis.radio.data import Frames
@@ -150,19 +150,6 @@ def table(measured: Mapping[str, Cost]) -> Table:
             f"batches of {_BATCH}."
         ],
     )
-
-
-def size(count: int | float) -> str:
-    """Write a number of bytes as people do, in powers of 1000, to three digits.
-
-    >>> size(46_210), size(999_700)
-    ('46.2 KB', '1 MB')
-    """
-    for unit in ("B", "KB", "MB"):
-        if count < 999.5:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tamis.core.errors import ConfigError, one_line
-from tamis.core.report import Cell, Table
-from tamis.radio.bench import size
+from tamis.core.report import Cell, Table, size
 from tamis.radio.c_export import export_c
 from tamis.radio.c_run import run_cortex_m, run_host
 from tamis.radio.data import Frames

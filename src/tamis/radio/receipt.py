@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tamis.core.progress import progress
-from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
+from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style, size
 from tamis.core.results import Run
 from tamis.radio import bench
 from tamis.radio.alrt import alrt_limit
-from tamis.radio.bench import Cost, size
+from tamis.radio.bench import Cost
 from tamis.radio.evaluation import Classifier, logits, report
 from tamis.radio.metrics import confusion, mcnemar
 from tamis.radio.modulation import CONSTELLATIONS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.core.files import write_whole
-from tamis.core.report import Cell, Details, Facts, Report, Section, Table
+from tamis.core.report import Cell, Details, Facts, Report, Section, Table, size
 from tamis.vision.prune import ROUNDS, Figures, Result
 
 _NO_CHOICE = ("all", "text-only", "random", "uniform")
@@ -61,8 +61,8 @@ def report_on(result: Result, command: str) -> Report:
         "tokens kept": f"{least.tokens:.0f} of {total}",
         "[CLS] attention held": f"{least.attention_held:.0%}",
         "cover (random)": f"{_two(least.cover)} ({_two(chance.cover if chance else None)})",
-        f"memory, {result.memory}": f"{_size(least.tokens * result.bytes_per_token)} of "
-        f"{_size(total * result.bytes_per_token)}",
+        f"memory, {result.memory}": f"{size(least.tokens * result.bytes_per_token)} of "
+        f"{size(total * result.bytes_per_token)}",
     }
     report.add(Facts(facts), *_warnings(result), *result.panels)
     if len(result.pictures) > len(result.panels):
@@ -142,11 +142,3 @@ def _two(value: float | None) -> str:
 
 def _first(result: Result) -> str:
     return next(name for name, _ in result.figures)
-
-
-def _size(count: int | float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
