@@ -214,6 +214,20 @@ def test_a_review_goes_out_and_comes_back() -> None:
     assert all(its["agreed"] == 1.0 for its in said["agreement"].values())
 
 
+def test_a_sheet_without_a_verdict_is_told() -> None:
+    done("review export --lang su --out sheet.csv")
+    assert done("review import sheet.csv")[1] == "tamis: no row has a verdict; reviewers write yes, no or unsure\n"
+
+
+def test_no_cell_for_a_spreadsheet_is_a_formula() -> None:
+    write(Path("odd.csv"), [["fr", "/m/1", "=1+1", "Noun.gender:FEMININE", "City"]])
+    for command in ("cover --corpus odd.csv --format csv", "data query odd.csv --format csv"):
+        (row,) = csv.DictReader(io.StringIO(done(command)[0]))
+        assert row["name"] == "'=1+1"
+    done("data query odd.csv --out same.csv")
+    assert [one.name for one in language.load("same.csv")] == ["=1+1"]
+
+
 def test_a_cover_can_be_had_as_table_csv_json_and_python() -> None:
     command = "cover --lang ru --type City --level value --relevant gender,number,locative_preposition"
     table, err = done(command)
@@ -306,6 +320,8 @@ def test_gaps_are_told_on_stderr_whatever_the_format() -> None:
         ("cover --lang fr --type City --must Pari", "must has 'Pari'"),
         ("cover --lang fr --type City --relevant gendre", "relevant has 'gendre', which is no kind and no attribute"),
         ("cover --lang fr --relevant a=gender", "--relevant is 'a=gender'; expected kinds"),
+        ("cover --lang fr --relevant ''", "--relevant is ''; expected kinds separated by commas"),
+        ("cover --lang fr --slot a=City --slot b=City --relevant a=", "--relevant is 'a='"),
         ("cover --lang fr --slot City", "--slot is 'City'; expected a name and a value, such as city=City"),
         ("cover --lang fr --slot a=City --slot a=Food", "--slot gives 'a' twice; keep one"),
         ("cover --lang fr --slot a=City --type City", "--type is 'City' beside --slot"),

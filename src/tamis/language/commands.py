@@ -292,6 +292,8 @@ def review_import(
         print(json_format.dumps(review_json(found), ensure_ascii=False))
     else:
         review_table(found).print()
+    if not found.agreement:
+        print("tamis: no row has a verdict; reviewers write yes, no or unsure", file=sys.stderr)
 
 
 @app.command(help_epilogue="Example: tamis language cover --lang fr --type City --level pair --format pytest")
@@ -394,6 +396,8 @@ def _relevant(
 
     if given is None:
         return None
+    if empty := [text for text in given if not text.rpartition("=")[2].strip(" ,")]:
+        raise ConfigError(f"--relevant is {empty[0]!r}; expected kinds separated by commas, such as gender,number")
     if not any("=" in text for text in given):
         return [name.strip() for text in given for name in text.split(",") if name.strip()]
     kinds: dict[str, Collection[str]] = {}

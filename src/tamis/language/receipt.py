@@ -13,6 +13,7 @@ from tamis.core.report import PALETTE, Picture, Table, plot_style
 from tamis.core.report import Cell as TableCell
 from tamis.language.cldr import Names
 from tamis.language.corpus import Corpus, Entity
+from tamis.language.reviewing import escaped
 from tamis.language.vocabulary import features_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def entity_json(one: Entity) -> dict[str, Any]:
 
 
 def entities_csv(entities: Iterable[Entity], credit: str) -> str:
-    """Write entities in the columns of CLSE, each row with its credit.
+    """Write entities in the columns of CLSE for a spreadsheet, each row with its credit; see `reviewing.escaped`.
 
     Args:
         entities: Which.
@@ -163,7 +164,7 @@ def cover_json(found: Cover, corpus: Corpus) -> dict[str, Any]:
 
 
 def cover_csv(found: Cover, corpus: Corpus) -> str:
-    """Write a cover as a table for spreadsheets: one row for each test and slot.
+    """Write a cover as a table for spreadsheets: one row for each test and slot; see `reviewing.escaped`.
 
     Args:
         found: The cover.
@@ -415,5 +416,5 @@ def _literal(text: str) -> str:
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
+    csv.writer(buffer, lineterminator="\n").writerows([header, *([escaped(str(cell)) for cell in row] for row in rows)])
     return buffer.getvalue()

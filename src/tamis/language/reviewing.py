@@ -222,7 +222,7 @@ def _write(path: Path, rows: Iterable[Sequence[str]]) -> None:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
-    writer.writerows([f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows)
+    writer.writerows(map(escaped, row) for row in rows)
     write_whole(path, f"\ufeff{buffer.getvalue()}")
 
 
@@ -287,6 +287,15 @@ def _wrong(
             "correction", f"{item.attribute} has no value {answer.correction!r}; {nearest(answer.correction, values)}"
         )
     return None
+
+
+def escaped(cell: str) -> str:
+    """Put an apostrophe before a cell that a spreadsheet could take for a formula.
+
+    >>> escaped("=1+1"), escaped("Омск")
+    ("'=1+1", 'Омск')
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _unescaped(cell: str) -> str:
