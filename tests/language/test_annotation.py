@@ -37,7 +37,10 @@ def said(one: Annotation) -> dict[str, str]:
         # An h may be aspirated, a y or a w may be a vowel.
         *((name, None) for name in ("Hongrie", "hôtel", "Yémen", "Yvetot", "Washington", "ouistiti", "onze", "iode")),
         # Acronyms, letters and digits may be spelt out; English words may begin with a glide.
-        *((name, None) for name in ("URSS", "A", "L'Aquila", "8 Mile", "eBay", "One Direction", "Europe", "Uber")),
+        *(
+            (name, None)
+            for name in ("URSS", "A", "L'Aquila", "8 Mile", "eBay", "Mосква", "One Direction", "Europe", "Uber")
+        ),
     ],
 )
 def test_french_elision_is_judged_by_the_first_letter_where_it_tells(name: str, value: str | None) -> None:

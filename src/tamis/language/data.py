@@ -34,6 +34,7 @@ from tamis.core.files import write_whole
 from tamis.language import tags
 from tamis.language.corpus import Corpus, Entity, Problem, Report
 from tamis.language.signature import Signature
+from tamis.language.spelling import MIXED_SCRIPTS
 from tamis.language.vocabulary import PAIRS, concise, features_of
 
 COLUMNS = ("language", "mid", "name", "linguistic_signature", "semantic_type")
@@ -56,7 +57,6 @@ _EMPTY = {""}
 DAMAGE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffd]")
 _INVISIBLE = re.compile("[\u00ad\u200b\ufeff]")
 _UNTIDY = re.compile(r"(?:^|[,:])\s|\s(?:[,:]|$)|^,|,,|,$")
-_MIXED_SCRIPTS = re.compile("[A-Za-z][\u0400-\u052f]|[\u0400-\u052f][A-Za-z]")
 
 
 def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise", "collect"] = "raise") -> Corpus:
@@ -385,7 +385,7 @@ def _name_oddities(name: str, clean: str, mid: str) -> Iterator[tuple[str, str]]
         yield "HTML in the name", f"the name {clean!r} is HTML for {html.unescape(clean)!r}"
     if clean.isascii():
         return
-    if _MIXED_SCRIPTS.search(clean):
+    if MIXED_SCRIPTS.search(clean):
         yield "mixed scripts", f"the name {clean!r} mixes Latin and Cyrillic letters in a word"
     try:
         meant = clean.encode("cp1252").decode()

@@ -3,7 +3,8 @@
 A rule says nothing where usage varies or where one would have to know the word. So each asks little of a name and stays
 silent often:
 
-- Acronyms, single letters, digits and words with capitals inside (`eBay`) are never judged; they may be spelt out.
+- Acronyms, single letters, digits and words with capitals inside (`eBay`) are never judged; they may be spelt out. Nor
+  are words that mix Latin and Cyrillic letters, of which some are not what they seem.
 - What a vowel at the start sounds like is judged only if the name is known to be a word of the language, for `Iron` is
   no `hierro` and `Auckland` starts with o.
 - Of the Russian and Czech prepositions that grow a vowel (с, со; k, ke) only the clear cases are decided: a vowel or a
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator
 from tamis.language.facts import Fact
 
 _FIRST_WORD = re.compile(r"[^\W\d_]{2,}")
+MIXED_SCRIPTS = re.compile("[A-Za-z][\u0400-\u052f]|[\u0400-\u052f][A-Za-z]")
+"""Latin beside Cyrillic letters in a word."""
 _PROPER_TYPES = frozenset({"City", "Country", "Region"})
 """Types whose names are proper names in every language."""
 _NATIVE_TYPES = frozenset({"Country", "Creature", "Currency", "Food", "Item", "Language", "Month", "Place", "Weekday"})
@@ -65,7 +68,7 @@ def rule_facts(name: str, language: str, semantic_type: str = "") -> list[Fact]:
 def _first_word(name: str) -> str:
     """Give the first word in small letters, or nothing if it may not be read as it is written."""
     match = _FIRST_WORD.match(name)
-    if not match or match[0][1:] != match[0][1:].lower():
+    if not match or match[0][1:] != match[0][1:].lower() or MIXED_SCRIPTS.search(match[0]):
         return ""
     return match[0].lower()
 
