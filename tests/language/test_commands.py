@@ -360,6 +360,12 @@ def test_bad_weights_are_refused_with_their_place(content: str, told: str) -> No
     assert refused("cover --lang no --type City --weights w.csv").startswith(told)
 
 
+def test_weights_of_names_that_are_not_there_are_told() -> None:
+    Path("w.csv").write_text("name,weight\nOslo,2\nOslp,2\n")
+    told = "tamis: warning: 1 names of w.csv are not in open; the first: 'Oslp'\n"
+    assert done("cover --lang no --type City --weights w.csv")[1].startswith(told)
+
+
 def test_too_many_cells_are_a_limit() -> None:
     write(Path("wide.csv"), [["fr", "m", "x", ",".join(f"a{number}:1" for number in range(60)), "City"]])
     code, out, err = run("cover --corpus wide.csv --level 30")

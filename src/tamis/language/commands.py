@@ -343,6 +343,12 @@ def cover(
     if slots and type is not None:
         raise ConfigError(f"--type is {type!r} beside --slot; each slot names its own type")
     read = options.read(corpus)
+    costs = None if weights is None else read_weights(weights)
+    if unknown := sorted((costs or {}).keys() - {one.name for one in read} - {one.mid for one in read}):
+        print(
+            f"tamis: warning: {len(unknown)} names of {weights} are not in {read.name}; the first: {unknown[0]!r}",
+            file=sys.stderr,
+        )
     with progress("covering languages and types") as advance:
         found = cover_corpus(
             read,
@@ -350,7 +356,7 @@ def cover(
             slots or type,
             level=level,
             per_cell=per_cell,
-            weights=None if weights is None else read_weights(weights),
+            weights=costs,
             must=must or (),
             exclude=exclude or (),
             relevant=_relevant(relevant, slots),
