@@ -7,7 +7,16 @@ import pytest
 
 from tamis.language.corpus import Corpus, Entity
 from tamis.language.covering import Cover, cover
-from tamis.language.receipt import cover_csv, cover_json, cover_pytest, cover_table, languages_table, reason, summary
+from tamis.language.receipt import (
+    cover_csv,
+    cover_json,
+    cover_pytest,
+    cover_table,
+    glosses,
+    languages_table,
+    reason,
+    summary,
+)
 from tamis.language.signature import Signature
 
 GENDER, NUMBER = "NominalInflectedForm.gender", "NominalInflectedForm.number"
@@ -101,3 +110,16 @@ def test_reasons_speak_the_vocabulary_as_far_as_it_goes() -> None:
 
 def test_languages_are_counted_as_clse_counts_them() -> None:
     assert [list(row) for row in languages_table(CORPUS).rows] == [["en", 1, 1, 1, 1, 0], ["fr", 3, 3, 1, 3, 4]]
+
+
+def test_an_english_name_is_that_of_cldr_or_a_plain_one_of_the_corpus() -> None:
+    corpus = Corpus(
+        (
+            entity("Holanda", "", "tamis:cldr/territory/NL", language="es"),
+            entity("Holland", "", "tamis:cldr/territory/NL", language="en"),
+            entity("Big Smoke", "NameTags.appellation:PSEUDONYM", "x:london", language="en"),
+            entity("London", "Noun.number:SINGULAR", "x:london", language="en"),
+            entity("Ys", "", "x:ys"),
+        )
+    )
+    assert glosses(corpus) == {"tamis:cldr/territory/NL": "Netherlands", "x:london": "London"}

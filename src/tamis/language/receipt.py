@@ -367,12 +367,17 @@ def review_json(review: Review) -> dict[str, Any]:
 
 
 def glosses(corpus: Corpus) -> dict[str, str]:
-    """Give an English name of each thing that has one: the first of the corpus, else that of CLDR."""
-    english = {one.mid: one.name for one in reversed(corpus.entities) if one.language == "en" and one.mid}
-    others = {one.mid for one in corpus if one.mid.startswith(_CLDR)} - english.keys()
-    if others:
+    """Give an English name of each thing that has one: that of CLDR, else one of the corpus, without tags if it can."""
+    english: dict[str, str] = {}
+    for one in sorted(
+        corpus, key=lambda one: any(feature.kind.startswith("name_") for feature in one.signature.features)
+    ):
+        if one.language == "en" and one.mid:
+            english.setdefault(one.mid, one.name)
+    of_cldr = sorted({one.mid for one in corpus if one.mid.startswith(_CLDR)})
+    if of_cldr:
         names = Names("en")
-        english |= {mid: name for mid in sorted(others) if (name := names[mid.removeprefix("tamis:")])}
+        english |= {mid: name for mid in of_cldr if (name := names[mid.removeprefix("tamis:")])}
     return english
 
 
