@@ -13,7 +13,7 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     ablation   ClST-T without its hierarchy, its convolutional projection, its channel branch; three seeds
     classical  higher-order cumulants and scikit-learn, two classifiers, three seeds
     few        a tenth and three tenths of the training frames: ClST-T and the two best baselines, three seeds
-    presets    the other presets of the generator, one seed
+    presets    the other presets of the generator: ClST-T, both students and the two best baselines, one seed
     sizes      ClST-S and ClST-B, one seed
     limit      six linear classes in white noise, ten times the frames: how near the physical limit networks come
     headline   the lines on which claims rest: means over the seeds of what the stages before have measured
@@ -45,7 +45,7 @@ RESULTS = ROOT / "results" / "radio.jsonl"
 MODELS = ROOT / "runs" / "radio"
 EPOCHS = 20
 PER_CELL = 200
-RATES = (1e-3, 2.5e-3, 6e-3)
+RATES = (5e-4, 1.5e-3, 4e-3)
 SEEDS = (0, 1, 2)
 HALF = ("vt-cnn2", "mcldnn", "lstm2", "iqformer")
 """Networks that train faster in bfloat16 on a CPU that has it."""
@@ -62,7 +62,9 @@ DISTILLATIONS: dict[str, dict[str, Any]] = {
     "skd": {},
     "feature-kd": {"views": 1, "weight": 0.0, "feature_weight": 1.0},
 }
-TEACHER = "clst-t"
+TEACHER = "clst-rml2016"
+"""The shipped model: of ClST-T's three seeds, the one that is best on validation frames."""
+WEIGHTS, TEMPERATURES = (0.3, 0.5, 0.7, 0.9), (1.0, 2.0, 4.0)
 CLASSIFIERS = ("logistic", "boosting")
 STAGES = ("rates", "test", "skd-search", "skd", "classical", "ablation", "few", "presets", "sizes", "limit")
 LIMIT_METHODS = ("clst-t", "resnet-1d")
@@ -81,7 +83,6 @@ class Cell:
     variant: str = ""
     weight: float = 0.0
     temperature: float = 0.0
-    teacher: str = ""
 
     @property
     def name(self) -> str:
@@ -132,14 +133,14 @@ class Table:
             return None
         return max(RATES, key=lambda rate: reached[rate] or 0.0)
 
-    def teacher(self) -> str | None:
-        """The cell of the teacher that is best on validation, of all seeds; None while one is missing."""
-        rate = self.rate(TEACHER)
-        if rate is None:
-            return None
-        cells = [Cell("test", TEACHER, rate, seed) for seed in SEEDS]
-        reached = {cell.name: self.accuracy(cell, "val") for cell in cells}
-        return None if None in reached.values() else max(reached, key=lambda name: reached[name] or 0.0)
+    def best(self, count: int) -> dict[str, float]:
+        """ClST-T and the baselines that are best on validation, with their learning rates; none until all are there."""
+        rates = {method: rate for method in HEADLINE if (rate := self.rate(method))}
+        if len(rates) < len(HEADLINE):
+            return {}
+        reached = {m: self.accuracy(Cell("rates", m, rates[m], 0), "val") or 0.0 for m in BASELINES}
+        chosen = sorted(BASELINES, key=lambda method: -reached[method])[:count]
+        return {method: rates[method] for method in ("clst-t", *chosen)}
 
     def searched(self) -> Cell | None:
         """The cell of the search for SKD's weight and temperature that is best on validation."""
@@ -151,20 +152,10 @@ class Table:
 
 
 def _search(table: Table) -> Iterator[Cell]:
-    rate, teacher = table.rate("kd-cnn"), table.teacher()
-    if rate is not None and teacher is not None:
-        for weight in (0.5, 0.7, 0.9):
-            for temperature in (2.0, 4.0, 8.0):
-                yield Cell(
-                    "skd-search",
-                    "kd-cnn",
-                    rate,
-                    0,
-                    variant="skd",
-                    weight=weight,
-                    temperature=temperature,
-                    teacher=teacher,
-                )
+    if rate := table.rate("kd-cnn"):
+        for weight in WEIGHTS:
+            for temperature in TEMPERATURES:
+                yield Cell("skd-search", "kd-cnn", rate, 0, variant="skd", weight=weight, temperature=temperature)
 
 
 def cells(stages: Iterable[str], table: Table) -> Iterator[Cell]:
@@ -205,18 +196,13 @@ def _with_rate(stage: str, table: Table) -> Iterator[Cell]:
     elif stage == "ablation" and clst:
         yield from (Cell(stage, "clst-t", clst, seed, variant=variant) for variant in ABLATIONS for seed in SEEDS)
     elif stage == "few":
-        rates = {method: rate for method in HEADLINE if (rate := table.rate(method))}
-        if len(rates) == len(HEADLINE):
-            reached = {m: table.accuracy(Cell("rates", m, rates[m], 0), "val") or 0.0 for m in BASELINES}
-            best = sorted(BASELINES, key=lambda method: -reached[method])[:2]
-            for fraction in (0.1, 0.3):
-                for method in ("clst-t", *best):
-                    yield from (Cell(stage, method, rates[method], seed, fraction=fraction) for seed in SEEDS)
+        for fraction in (0.1, 0.3):
+            for method, rate in table.best(2).items():
+                yield from (Cell(stage, method, rate, seed, fraction=fraction) for seed in SEEDS)
     elif stage == "presets":
         for preset in ("default", "clean", "rml22"):
-            for method in HEADLINE:
-                if rate := table.rate(method):
-                    yield Cell(stage, method, rate, 0, preset=preset)
+            rates = {method: table.rate(method) for method in STUDENTS} | table.best(2)
+            yield from (Cell(stage, method, rate, 0, preset=preset) for method, rate in rates.items() if rate)
     elif stage == "limit":
         for method in LIMIT_METHODS:
             if rate := table.rate(method):
@@ -314,7 +300,7 @@ def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
         return network, train(network, frames, recipe, method=cell.line_method, out=folder)
     settings: dict[str, Any] = {"weight": cell.weight, "temperature": cell.temperature}
     skd = SKDConfig(**{**settings, **DISTILLATIONS[cell.variant]})
-    teacher = load_network(MODELS / cell.teacher)
+    teacher = load_network(TEACHER)
     cache = MODELS / f"targets-{skd.views}.safetensors"
     return distill(teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache)
 

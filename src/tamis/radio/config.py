@@ -387,9 +387,9 @@ class TrainConfig:
 
     epochs: int = 30
     """Times that every training frame is seen."""
-    batch: int = 256
+    batch: int = 64
     """Frames in a step."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 1.5e-3
     """Greatest learning rate of a one-cycle schedule."""
     weight_decay: float = 1e-3
     """Of AdamW."""
