@@ -305,14 +305,15 @@ def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
     return distill(teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache)
 
 
-def grid(stages: list[str], workers: int) -> None:
-    """Run all cells of the stages that are not finished."""
+def grid(stages: list[str], workers: int, methods: list[str] | None = None) -> None:
+    """Run all cells of the stages that are not finished, of some networks only if they are named."""
     table = Table()
     running: dict[Future[list[Run]], Cell] = {}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while True:
             busy = {cell.name for cell in running.values()}
-            waiting = [cell for cell in cells(stages, table) if not table.has(cell) and cell.name not in busy]
+            wanted = [cell for cell in cells(stages, table) if methods is None or cell.method in methods]
+            waiting = [cell for cell in wanted if not table.has(cell) and cell.name not in busy]
             for cell in waiting[: workers - len(running)]:
                 print(f"{cell.stage}: {cell.name}", file=sys.stderr)
                 running[pool.submit(run, cell, table.runs.get(("val", cell.name)))] = cell
@@ -368,6 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser(__doc__)
     made.add_argument("--stages", default="test,rates", help=f"by commas, of {', '.join((*STAGES, 'headline'))}")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
+    made.add_argument("--methods", help="by commas; of all networks by default")
     told = made.parse_args(arguments)
     stages = told.stages.split(",")
     try:
@@ -377,7 +379,7 @@ def main(arguments: list[str] | None = None) -> int:
         if stages == ["headline"]:
             headlines()
         else:
-            grid(stages, told.workers)
+            grid(stages, told.workers, told.methods.split(",") if told.methods else None)
     except TamisError as error:
         return fail("radio_grid", one_line(error), error.exit_code)
     return 0
