@@ -13,8 +13,9 @@ physical limit, the usual baselines, and export to ONNX, int8 and C:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tamis.core.lazy import lazy
 
 if TYPE_CHECKING:
     from tamis.radio.alrt import AlrtLimit, alrt_limit
@@ -120,12 +121,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # so that a type checker still knows a misspelt name
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name when it is first used: `import tamis.radio` loads no torch."""
-        if name not in _WHERE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-
-    def __dir__() -> list[str]:
-        return __all__
+    __getattr__, __dir__ = lazy(__name__, _WHERE)
