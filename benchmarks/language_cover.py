@@ -1,10 +1,9 @@
-"""How many names meet every case, chosen by cover, at random, by renown and by the alphabet? And how long does it take?
+"""How many names meet every cell, chosen by cover, at random, by renown and by the alphabet? And how long does it take?
 
-The first question is asked of the open corpus, in every language and type, for all values and for all pairs of values;
-random choice is drawn 200 times. Each order may stop at the very name that meets the last case. The second is asked of
-generated rows in the format and the size of CLSE: 80,893 rows, 34 languages, 74 types of sizes in proportion to 1, 1/2,
-1/3 and so on, and in each language as many pairs of attribute and value as the documents of CLSE count. They are noise:
-values are drawn, not annotated.
+A cell is a value, or values that occur together in a name. The first question is asked of the open corpus, in every
+language and type, for all values and for all pairs of values; random choice is drawn 200 times. Each order may stop at
+the very name that meets the last cell. The second is asked of generated rows in the format and the size of CLSE, see
+`tamis.language.data.synthetic`. They are noise: values are drawn, not annotated.
 
 Prints tables; `--write` adds lines of the tasks `language/cover` and `language/bench` to results/language.jsonl, from a
 clean tree and once. `--plot` draws the written lines into docs/assets/language-cover.png and measures nothing.
@@ -12,10 +11,9 @@ clean tree and once. `--plot` draws the written lines into docs/assets/language-
 
 from __future__ import annotations
 
-import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,72 +23,15 @@ from tamis.core.files import write_whole
 from tamis.core.progress import progress
 from tamis.core.report import Picture, Table
 from tamis.core.results import Run, read_runs
-from tamis.language.baselines import METHODS, compare
-from tamis.language.corpus import Corpus, Entity
+from tamis.language.baselines import METHODS, compare, effort_picture
+from tamis.language.corpus import Corpus
 from tamis.language.covering import cover
-from tamis.language.data import load, save
-from tamis.language.receipt import effort_picture
-from tamis.language.signature import Signature
-from tamis.language.vocabulary import PAIRS
+from tamis.language.data import load, save, synthetic
 
 COVER, BENCH = "language/cover", "language/bench"
 LEVELS = ("value", "pair")
 DRAWS, SEED = 200, 0
-ROWS, TYPES, ALIKE = 80_893, 74, 10
-CLSE = {
-    "ar": (899, 21), "bn": (721, 6), "cmn-CN": (530, 5), "cmn-TW": (529, 6), "cs": (1238, 20), "da": (1286, 23),
-    "de": (2922, 37), "en": (4076, 32), "es": (3181, 26), "fr": (4312, 26), "gu": (798, 6), "hi": (950, 18),
-    "id": (705, 9), "it": (2510, 41), "ja": (1063, 47), "jv": (55, 2), "kn": (849, 6), "ko": (885, 9), "ml": (888, 6),
-    "mr": (924, 6), "nl": (1049, 20), "no": (1237, 23), "pl": (1606, 30), "pt": (2464, 25), "ru": (3039, 31),
-    "su": (29, 2), "sv": (1309, 19), "ta": (891, 6), "te": (885, 6), "th": (724, 9), "tr": (1262, 10), "ur": (883, 6),
-    "vi": (612, 8), "yue": (551, 19),
-}  # fmt: skip
-"""Entities, and pairs of attribute and value, of each language: Table 1 of CLSE's docs/clse_details.pdf."""
 PLOT = Path(__file__).parents[1] / "docs" / "assets" / "language-cover.png"
-
-
-def generated(rows: int = ROWS, types: int = TYPES, seed: int = SEED) -> Corpus:
-    """Make rows of the size of CLSE: up to ten of each language, type and signature, in the proportions of Table 1.
-
-    Args:
-        rows: About how many.
-        types: How many semantic types.
-        seed: Of everything that is drawn.
-    """
-    dice = random.Random(seed)
-    attributes: dict[str, list[str]] = {}
-    for attribute, value in PAIRS:
-        if attribute not in ("gender", "aliveness"):  # else rows would count as those about persons
-            attributes.setdefault(attribute, []).append(value)
-    whole = sum(entities for entities, _ in CLSE.values()) * sum(1 / rank for rank in range(1, types + 1))
-    made: list[Entity] = []
-    for language, (entities, pairs) in CLSE.items():
-        values = dict(_some(attributes, pairs, dice))
-        for number in range(types):
-            count = round(rows * entities / whole / (number + 1))
-            for place, signature in enumerate(_signatures(values, count, dice)):
-                mid = f"/m/{len(made):06x}"
-                made.append(Entity(language, mid, f"name {number} {place}", f"Type{number:02}", Signature(signature)))
-    return Corpus(tuple(made), "clse-sized")
-
-
-def _some(attributes: dict[str, list[str]], pairs: int, dice: random.Random) -> Iterator[tuple[str, list[str]]]:
-    """Draw attributes until there are so many pairs."""
-    for attribute in dice.sample(sorted(attributes), k=len(attributes)):
-        its = attributes[attribute][:pairs]
-        pairs -= len(its)
-        if its:
-            yield attribute, its
-
-
-def _signatures(values: dict[str, list[str]], rows: int, dice: random.Random) -> Iterator[str]:
-    """Draw signatures of half of the attributes or more, each for one to ten rows."""
-    while rows > 0:
-        chosen = dice.sample(sorted(values), k=dice.randint((len(values) + 1) // 2, len(values)))
-        signature = ",".join(f"{attribute}:{dice.choice(values[attribute])}" for attribute in sorted(chosen))
-        count = min(rows, dice.randint(1, ALIKE))
-        rows -= count
-        yield from [signature] * count
 
 
 def compared(corpus: Corpus, level: str) -> list[Run]:
@@ -98,7 +39,7 @@ def compared(corpus: Corpus, level: str) -> list[Run]:
 
     Args:
         corpus: Where names come from.
-        level: What a case is.
+        level: What a cell is.
     """
     start = time.perf_counter()
     found = compare(corpus, level=level, draws=DRAWS, seed=SEED)
@@ -137,7 +78,7 @@ def timed(corpus: Corpus, level: str) -> Run:
 
     Args:
         corpus: The rows to write to the file.
-        level: What a case is.
+        level: What a cell is.
     """
     start = time.perf_counter()
     with TemporaryDirectory() as folder:
@@ -162,7 +103,7 @@ def timed(corpus: Corpus, level: str) -> Run:
             "names": len(found.entities),
             "names_bound": found.lower_bound,
         },
-        config={"level": level, "cells": len(found.cells), "method": found.method},
+        config={"level": level, "cells": len(found.cells)},
         seeds=[SEED],
         seconds=time.perf_counter() - start,
     )
@@ -180,7 +121,7 @@ def table(runs: Sequence[Run]) -> Table:
         )
         for run in runs
     ]
-    return Table(("level", "method", "names", "times the cover", "cases met by as many names"), rows)
+    return Table(("level", "method", "names", "times the cover", "cells met by as many names"), rows)
 
 
 def plot(runs: Sequence[Run]) -> Picture:
@@ -219,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = [run for level in LEVELS for run in compared(load("open"), level)]
         table(runs).print()
         print()
-        timings = [timed(generated(), level) for level in LEVELS]
+        timings = [timed(synthetic(seed=SEED), level) for level in LEVELS]
         headers = ["level", *timings[0].metrics]
         Table(headers, [[run.config["level"], *run.metrics.values()] for run in timings]).print()
         if options.write:

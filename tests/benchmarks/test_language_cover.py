@@ -1,22 +1,20 @@
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import language_cover
 from tamis.core.results import read_runs
-from tamis.language.corpus import Corpus
-from tamis.language.data import load
+from tamis.language.data import load, synthetic
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = load("open").filter(language="mr")
-    rows = language_cover.generated(rows=400, types=3)
+    rows = synthetic(400, types=("A", "B", "C"), seed=0)
     monkeypatch.setattr(language_cover, "load", lambda source: corpus if source == "open" else load(source))
-    monkeypatch.setattr(language_cover, "generated", lambda: rows)
+    monkeypatch.setattr(language_cover, "synthetic", lambda seed: rows)
     monkeypatch.setattr(language_cover, "DRAWS", 5)
 
 
@@ -49,20 +47,6 @@ def test_lines_are_printed_and_only_on_demand_written_and_that_once(
     monkeypatch.setattr(language_cover, "PLOT", tmp_path / "plot.png")
     assert language_cover.main(["--plot"]) == 0
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_generated_rows_have_the_shape_of_clse() -> None:
-    corpus = language_cover.generated(rows=4000, types=5)
-    assert len(corpus) == pytest.approx(4000, rel=0.05)
-    assert set(corpus.languages) == set(language_cover.CLSE)
-    assert sum(entities for entities, _ in language_cover.CLSE.values()) == 45_862
-    cells = Counter((one.language, one.semantic_type, one.signature) for one in corpus)
-    assert max(cells.values()) > 1
-    pairs = {(one.language, pair) for one in corpus for pair in one.signature.pairs}
-    for language, count in Counter(language for language, _ in pairs).items():
-        assert count <= language_cover.CLSE[language][1]
-    assert not any(one.person for one in corpus)
-    assert corpus == language_cover.generated(rows=4000, types=5) != Corpus(())
 
 
 def test_a_plot_of_nothing_is_refused(written: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,50 +1,37 @@
-"""Rows in the format of CLSE that nobody annotated: any number of signatures, at most ten rows to a cell."""
+"""What tests of language share: entities in few words, and rows in the format of CLSE that nobody annotated."""
 
 from __future__ import annotations
 
 import csv
 import io
-import random
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count, islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tamis.language.data import COLUMNS
-from tamis.language.vocabulary import PAIRS, concise
+from tamis.language.corpus import Entity
+from tamis.language.data import COLUMNS, row_of, synthetic
+from tamis.language.signature import Signature
+from tamis.language.vocabulary import concise
 
-# The 34 codes of CLSE, as its documents print them.
-CLSE_LANGUAGES = (
-    "ar", "bn", "cmn-CN", "cmn-TW", "cs", "da", "de", "en", "es", "fr", "gu", "hi", "id", "it", "ja", "jv", "kn",
-    "ko", "ml", "mr", "nl", "no", "pl", "pt", "ru", "su", "sv", "ta", "te", "th", "tr", "ur", "vi", "yue",
-)  # fmt: skip
-# Scripts in which names are written, so that not every row is ASCII.
-LETTERS = {"ru": "абвгдежзиклмнопр", "ar": "ابتثجحخدذرزس", "hi": "कखगघचछजझटठ", "ja": "源氏物語東京大阪"}
-PERSONS = ("gender", "aliveness")
+
+def entity(name: str, signature: str, mid: str = "", language: str = "fr", type: str = "City") -> Entity:
+    return Entity(language, mid, name, type, Signature(signature))
+
+
+def said(one: Entity) -> dict[str, str]:
+    """The pairs of a signature, each with the one who says so."""
+    return {":".join(fact.pair): fact.provenance for fact in one.facts}
 
 
 def rows(
     languages: Sequence[str] = ("fr", "ru"),
     types: Sequence[str] = ("City", "Country"),
     *,
-    signatures: int = 4,
-    per_cell: int = 10,
+    many: int = 100,
     seed: int = 0,
-) -> Iterator[list[str]]:
-    """Make rows of the five columns, so many signatures for each language and type, 1 to per_cell rows to each."""
-    dice = random.Random(seed)
-    pairs = sorted(pair for pair in PAIRS if pair[0] not in PERSONS)
-    number = count()
-    for language in languages:
-        letters = LETTERS.get(language, "abcdefghijklmnop")
-        for semantic_type in types:
-            texts: set[str] = set()
-            while len(texts) < signatures:
-                chosen = dict(dice.sample(pairs, k=dice.randint(1, 8)))
-                texts.add(",".join(f"{attribute}:{value}" for attribute, value in sorted(chosen.items())))
-            for text in sorted(texts):
-                for row in islice(number, dice.randint(1, per_cell)):
-                    name = "".join(dice.choices(letters, k=dice.randint(4, 16))).title()
-                    yield [language, f"/m/{row:06x}", name, text, semantic_type]
+) -> list[list[str]]:
+    """Make about so many rows of the five columns."""
+    made = synthetic(many, languages=languages, types=types, seed=seed)
+    return [list(row_of(one)[: len(COLUMNS)]) for one in made]
 
 
 def v1_1(table: Iterable[list[str]]) -> list[list[str]]:

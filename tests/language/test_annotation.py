@@ -1,4 +1,5 @@
 import pytest
+from tests.language.synthetic import said
 
 from tamis.core.errors import InputError
 from tamis.language import annotation
@@ -6,8 +7,8 @@ from tamis.language.annotation import Annotation, annotate
 from tamis.language.corpus import Corpus, Entity
 from tamis.language.data import load
 from tamis.language.lexicons import lexicon_facts
+from tamis.language.rules import rule_facts
 from tamis.language.signature import Signature
-from tamis.language.spelling import rule_facts
 
 VOWEL = "NominalInflectedForm.starts_with_vowel"
 PHONETIC = "NominalInflectedForm.starts_with_phonetic_"
@@ -21,8 +22,9 @@ def looked_up(name: str, language: str, semantic_type: str = "") -> dict[str, st
     return {fact.attribute: fact.value for fact in lexicon_facts(name, language, semantic_type)}
 
 
-def said(one: Annotation) -> dict[str, str]:
-    return {f"{a}:{v}": source for (a, v), source in zip(one.signature.pairs, one.provenance, strict=True)}
+def annotated(name: str, language: str) -> tuple[Annotation, dict[str, str]]:
+    [one] = annotate([name], language)
+    return one, said(one.entity)
 
 
 @pytest.mark.parametrize(
@@ -199,24 +201,24 @@ def test_languages_without_a_dictionary_have_no_facts_from_one() -> None:
 
 
 def test_the_open_corpus_is_asked_first() -> None:
-    [tuesday] = annotate(["вторник"], "ru_RU.UTF-8")
-    assert tuesday.language == "ru"
-    assert said(tuesday)["Noun.allative:PREP_KO"] == "open"
-    assert set(tuesday.provenance) == {"open"}
+    tuesday, sources = annotated("вторник", "ru_RU.UTF-8")
+    assert tuesday.entity.language == "ru"
+    assert sources["Noun.allative:PREP_KO"] == "open"
+    assert set(tuesday.entity.provenance) == {"open"}
     assert not {"Noun.gender", "Noun.number", "Noun.topical", "Noun.allative"} & tuesday.undecided.keys()
 
 
 def test_other_names_get_what_dictionary_and_rules_know_and_a_list_of_what_they_do_not() -> None:
-    [town] = annotate("Сарапул", "ru")
-    assert said(town)["Noun.topical:PREP_O"] == "rule:preposition"
-    assert said(town)["Noun.gender:MASCULINE"].startswith("lexicon:pymorphy3-dicts-ru==")
+    town, sources = annotated("Сарапул", "ru")
+    assert sources["Noun.topical:PREP_O"] == "rule:preposition"
+    assert sources["Noun.gender:MASCULINE"].startswith("lexicon:pymorphy3-dicts-ru==")
     assert town.undecided["Noun.locative_preposition_geographical"] == ("PREP_NA", "PREP_V", "PREP_VO")
     assert "Noun.gender" not in town.undecided
 
 
 def test_nothing_is_guessed() -> None:
-    [unknown] = annotate(["Netflix"], "ru")
-    assert (str(unknown.signature), unknown.provenance) == ("", ())
+    unknown, sources = annotated("Netflix", "ru")
+    assert sources == {}
     assert set(unknown.undecided["Noun.gender"]) >= {"FEMININE", "MASCULINE", "NEUTER"}
     attributes = {attribute for one in load("open").filter(language="ru") for attribute, _ in one.signature.pairs}
     assert set(unknown.undecided) == attributes
@@ -233,18 +235,19 @@ def test_a_name_of_several_things_keeps_what_is_true_of_all(monkeypatch: pytest.
         )
     )
     monkeypatch.setattr(annotation, "load", lambda source: both)
-    annotation._knowledge.cache_clear()
-    [lock] = annotate("zamek", "pl")
-    annotation._knowledge.cache_clear()
+    annotation._looked_up.cache_clear()
+    lock, sources = annotated("zamek", "pl")
+    annotation._looked_up.cache_clear()
     # The dictionary would decide the gender, but the corpus has two.
-    assert said(lock) == {"Noun.number:SINGULAR": "open", "SurfaceForm.casus:NOMINATIVE": "rule:citation-form"}
+    assert sources == {"Noun.number:SINGULAR": "open", "SurfaceForm.casus:NOMINATIVE": "rule:citation-form"}
     assert lock.undecided["Noun.gender"] == ("FEMININE", "MASCULINE_INANIMATE")
 
 
 def test_names_are_composed_and_come_back_as_given() -> None:
-    [island] = annotate([" E\u0301tats-Unis "], "fr")
-    assert island.name == " E\u0301tats-Unis "
-    assert said(island)[f"{VOWEL}:1"] == "open"
+    states, sources = annotated(" E\u0301tats-Unis ", "fr")
+    assert states.given == " E\u0301tats-Unis "
+    assert states.entity.name == "États-Unis"
+    assert sources[f"{VOWEL}:1"] == "open"
 
 
 @pytest.mark.parametrize(

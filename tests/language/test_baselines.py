@@ -4,8 +4,9 @@ import pytest
 
 from tamis.core.errors import ConfigError
 from tamis.language.baselines import METHODS, compare
+from tamis.language.cells import candidates
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.covering import candidates, cover
+from tamis.language.covering import cover
 from tamis.language.data import load
 from tamis.language.signature import Signature
 

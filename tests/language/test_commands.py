@@ -59,7 +59,7 @@ def refused(command: str) -> str:
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Work in a folder that holds a corpus in the format of CLSE."""
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "clse.csv", [*rows(("fr", "ru"), ("City", "Event"), signatures=5), PERSON])
+    write(tmp_path / "clse.csv", [*rows(("fr", "ru"), ("City", "Event")), PERSON])
     return tmp_path
 
 
@@ -112,10 +112,13 @@ def test_a_tag_that_is_read_as_another_is_told() -> None:
     assert "tamis: zh-Hant is read as cmn-TW\n" in done("data stats open --lang zh-Hant")[1]
 
 
-def test_stats_count_languages_and_values() -> None:
-    out, _ = done("data stats clse.csv")
-    assert [line.split()[0] for line in out.splitlines()[2:]] == ["fr", "ru"]
-    assert json.loads(done("data stats clse.csv --json")[0])["fr"]["signatures"] == 10
+def test_info_counts_languages_and_stats_count_values() -> None:
+    out, _ = done("data info clse.csv")
+    assert [line.split()[0] for line in out.splitlines()[-2:]] == ["fr", "ru"]
+    corpus = language.load("clse.csv").filter(language="fr")
+    counts = json.loads(done("data info clse.csv --json")[0])["languages"]["fr"]
+    assert (counts["rows"], counts["signatures"]) == (len(corpus), corpus.info()["signatures"])
+    assert json.loads(done("data stats clse.csv --json")[0])
     values = json.loads(done("data stats open --lang ru --type City --json")[0])
     assert values["gender"]["neuter"] == sum(
         one.get("gender") == "neuter" for one in language.load("open").filter(language="ru", type="City")
@@ -239,10 +242,10 @@ def test_a_cover_can_be_had_as_table_csv_json_and_python() -> None:
     assert "fewer cannot" in table
     assert "no part of CLSE" in err
     said = json.loads(done(f"{command} --json")[0])
-    assert said == json.loads(done(f"{command} --format json")[0])
     assert [one["entities"]["City"]["name"] for one in said["choices"]] == names
     assert said["optimal"] is True
     assert [row["name"] for row in csv.DictReader(io.StringIO(done(f"{command} --format csv")[0]))] == names
+    assert "--persons --time-limit 5 " in done(f"{command} --persons --time-limit 5 --format pytest")[0].splitlines()[0]
     code, _ = done(f"{command} --format pytest")
     assert code.startswith(f"# tamis language {command} --format pytest\n")
     there: dict[str, object] = {}
@@ -300,7 +303,7 @@ def test_each_slot_may_have_its_own_kinds() -> None:
 def test_gaps_are_told_on_stderr_whatever_the_format() -> None:
     _, err = done("cover --lang ru --type City --level value --relevant number --exclude Афины --format csv")
     assert "tamis: warning: " in err
-    assert "cells are not covered; the first: ru City: number=plural" in err
+    assert "cells have fewer names than asked for; the first: ru City: number=plural" in err
     assert "fewer names than asked for" in done("cover --lang ru --type City --level value --per-cell 99 --json")[1]
 
 
@@ -324,9 +327,11 @@ def test_gaps_are_told_on_stderr_whatever_the_format() -> None:
         ("cover --lang fr --slot a=City --slot b=City --relevant a=", "--relevant is 'a='"),
         ("cover --lang fr --slot City", "--slot is 'City'; expected a name and a value, such as city=City"),
         ("cover --lang fr --slot a=City --slot a=Food", "--slot gives 'a' twice; keep one"),
-        ("cover --lang fr --slot a=City --type City", "--type is 'City' beside --slot"),
+        ("cover --lang fr --slot a=City --type City", "type is 'City' beside slots"),
         ("cover --slot a=City", "language is None"),
         ("cover --lang fr --format yaml", "--format"),
+        ("cover --lang fr --json --format csv", "--format is 'csv' beside --json; keep one"),
+        ("data query open --json --format csv", "--format is 'csv' beside --json; keep one"),
         ("cover --corpus none.csv", "none.csv: cannot be read (No such file or directory); check the path"),
         ("data query open --where gender", "--where is 'gender'; expected a name and a value, such as gender=feminine"),
         ("data query open --where gendr=x", "there is no kind 'gendr'; did you mean 'gender'?"),
@@ -351,7 +356,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(command: str, told: str) ->
         ("name,weight\nOslo,inf\n", "w.csv:2:6: the weight is 'inf'"),
         ("name,weight\nOslo,heavy\n", "w.csv:2:6: the weight is 'heavy'"),
         ("name,weight\nOslo,1\nOslo,2\n", "w.csv:3:6: 'Oslo' has another weight in an earlier row; keep one"),
-        ("name,weight\nParis, Texas,1\n", "w.csv:2:1: fields: 3, in the header 2; quote names that hold commas"),
+        ("name,weight\nParis, Texas,1\n", "w.csv:2:1: fields: 3, in the header 2; quote fields that hold commas"),
         ("name\nOslo\n", "w.csv:1:1: the header lacks weight; expected name,weight"),
     ],
 )

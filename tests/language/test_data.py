@@ -1,18 +1,18 @@
 import csv
 import gzip
 import inspect
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.language.synthetic import CLSE_LANGUAGES, rows, text, v1_1, write
+from tests.language.synthetic import rows, text, v1_1, write
 
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError
-from tamis.language import data
+from tamis.language import csv_file
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.data import COLUMNS, load, save
+from tamis.language.data import CLSE, COLUMNS, load, save, synthetic
 from tamis.language.signature import Signature
 
 OMSK = ["ru", "/m/0193f", "Омск", "Noun.gender:MASCULINE,Noun.number:SINGULAR", "City"]
@@ -48,7 +48,7 @@ def odd(tmp_path: Path, *table: list[str]) -> dict[str, int]:
 
 
 def test_every_row_becomes_the_entity_that_it_describes(tmp_path: Path) -> None:
-    table = list(rows(("fr", "ru", "ar", "hi", "ja"), seed=1))
+    table = rows(("fr", "ru", "ar", "hi", "ja"), seed=1)
     corpus = load(write(tmp_path / "clse.csv", table))
     assert Counter(
         (one.language, one.mid, one.name, one.signature.raw, one.semantic_type) for one in corpus
@@ -59,16 +59,22 @@ def test_every_row_becomes_the_entity_that_it_describes(tmp_path: Path) -> None:
 
 
 def test_all_languages_of_clse_are_read(tmp_path: Path) -> None:
-    corpus = load(write(tmp_path / "clse.csv", rows(CLSE_LANGUAGES, ("City",), signatures=1, per_cell=1)))
-    assert set(corpus.languages) == set(CLSE_LANGUAGES)
+    corpus = load(write(tmp_path / "clse.csv", rows(tuple(CLSE), ("City",), many=2000)))
+    assert set(corpus.languages) == set(CLSE)
 
 
-def test_made_rows_hold_so_many_signatures_and_at_most_ten_rows_each(tmp_path: Path) -> None:
-    cells = defaultdict(list)
-    for one in load(write(tmp_path / "clse.csv", rows(signatures=5))):
-        cells[one.language, one.semantic_type].append(one.signature)
-    assert {len(set(its)) for its in cells.values()} == {5}
-    assert max(count for its in cells.values() for count in Counter(its).values()) <= 10
+def test_synthetic_rows_have_the_shape_of_clse() -> None:
+    corpus = synthetic(4000, types=("A", "B", "C"), seed=0)
+    assert len(corpus) == pytest.approx(4000, rel=0.05)
+    assert set(corpus.languages) == set(CLSE)
+    assert sum(entities for entities, _ in CLSE.values()) == 45_862
+    cells = Counter((one.language, one.semantic_type, one.signature) for one in corpus)
+    assert max(cells.values()) > 1
+    pairs = {(one.language, pair) for one in corpus for pair in one.signature.pairs}
+    for language, count in Counter(language for language, _ in pairs).items():
+        assert count <= CLSE[language][1]
+    assert not any(one.person for one in corpus)
+    assert corpus == synthetic(4000, types=("A", "B", "C"), seed=0) != synthetic(4000, types=("A", "B", "C"), seed=1)
 
 
 def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\r\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_a_file_saved_elsewhere_is_the_same_corpus(tmp_path: Path, end: str, mark: str) -> None:
-    table = list(rows())
+    table = rows()
     saved = tmp_path / "saved.csv"
     saved.write_bytes((mark + text(table).replace("\n", end)).encode())
     corpus = load(saved)
@@ -89,7 +95,7 @@ def test_a_file_saved_elsewhere_is_the_same_corpus(tmp_path: Path, end: str, mar
 
 
 def test_v1_1_is_the_same_corpus_as_v1_0(tmp_path: Path) -> None:
-    table = list(rows(signatures=20))
+    table = rows(tuple(CLSE), many=2000)
     header, *wide = v1_1(table)
     assert len(header) > 50
     corpus = load(write(tmp_path / "clse_v1.1.csv", wide, header))
@@ -171,7 +177,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "_MAX_BYTES", 100)
+    monkeypatch.setattr(csv_file, "_MAX_BYTES", 100)
     assert message(write(tmp_path / "big.csv", [OMSK] * 9)).startswith("big.csv: ")
     with pytest.raises(LimitError, match="the limit is 100; cut the file"):
         load(tmp_path / "big.csv")
@@ -265,7 +271,7 @@ def test_a_corpus_that_was_saved_is_read_back_whole(tmp_path: Path) -> None:
     assert [(one.provenance, one.reviewed) for one in back] == [(one.provenance, one.reviewed) for one in marked]
     plain = save(marked.filter(raw={"a": "1"}), tmp_path / "it.csv")
     assert plain.read_text(encoding="utf-8").startswith("language,mid,name,linguistic_signature,semantic_type,prov")
-    table = list(rows())
+    table = rows()
     assert load(save(load(write(tmp_path / "a.csv", table)), tmp_path / "b.csv")).hash == load(tmp_path / "a.csv").hash
     assert (tmp_path / "b.csv").read_text(encoding="utf-8").startswith(HEADER)
 

@@ -4,21 +4,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.language.synthetic import said
 
 from tamis.core.errors import FileError
 from tamis.language import open_corpus
 from tamis.language.cldr import Names
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.data import load
-from tamis.language.facts import Fact, merged
-from tamis.language.lexicons import LEXICONS, lexicon_facts
+from tamis.language.data import CLSE, load
+from tamis.language.lexicons import lexicon_facts
 from tamis.language.open_corpus import OPEN, PER_CELL, build, gaps, read, write
 from tamis.language.reviewing import COLUMNS as SHEET
 from tamis.language.reviewing import export_review
-from tamis.language.spelling import rule_facts
+from tamis.language.rules import rule_facts
+from tamis.language.signature import Fact, merged
 from tamis.language.vocabulary import PAIRS
-
-from . import synthetic
 
 CONCEPTS = """key\ttype\tgloss
 cldr/territory/FR\tCountry\t
@@ -42,16 +41,10 @@ def tables(folder: Path, **languages: str) -> Path:
     return folder
 
 
-def said(one: Entity) -> dict[str, str]:
-    """The pairs of a signature, each with the one who says so."""
-    pairs = (f"{attribute}:{value}" for attribute, value in one.signature.pairs)
-    return dict(zip(pairs, one.provenance, strict=True))
-
-
 def test_the_open_corpus_comes_with_the_package_and_says_whose_it_is() -> None:
     corpus = load("open")
     assert corpus.name == "open"
-    assert set(corpus.languages) <= set(synthetic.CLSE_LANGUAGES)
+    assert set(corpus.languages) == set(CLSE)
     assert all(one.mid.startswith("tamis:") for one in corpus)
     info = corpus.info()
     assert "no part of CLSE" in info["attribution"]
@@ -163,20 +156,20 @@ def test_what_grammars_teach_is_in_it(language: str, name: str, pairs: str) -> N
     assert all(set(pairs.split()) <= said(one).keys() for one in rows)
 
 
-@pytest.mark.parametrize("language", sorted(LEXICONS))
-def test_dictionaries_and_rules_never_contradict_the_hand(language: str) -> None:
+@pytest.mark.parametrize("language", sorted(CLSE))
+def test_dictionaries_and_rules_never_contradict_manual_annotation(language: str) -> None:
     contradictions = []
     for one in load("open").filter(language=language):
-        hand = {pair for pair, source in zip(one.signature.pairs, one.provenance, strict=True) if source == "hand"}
-        facts = [
+        manual = {fact.attribute: fact.value for fact in one.facts if fact.provenance == "hand"}
+        found = [
             *lexicon_facts(one.name, language, one.semantic_type),
             *rule_facts(one.name, language, one.semantic_type),
         ]
-        contradictions += [(one.name, fact) for fact in facts if fact.attribute in dict(hand) and fact[:2] not in hand]
+        contradictions += [(one.name, fact) for fact in found if manual.get(fact.attribute, fact.value) != fact.value]
     assert contradictions == []
 
 
-def test_the_hand_is_believed_before_a_dictionary_and_that_before_a_rule() -> None:
+def test_manual_annotation_comes_before_a_dictionary_and_that_before_a_rule() -> None:
     hand, lexicon, rule = (Fact("Noun.gender", value, value) for value in ("NEUTER", "FEMININE", "MASCULINE"))
     assert merged([hand], [lexicon], [rule]) == [hand]
     assert merged([], [lexicon], [rule]) == [lexicon]
@@ -194,7 +187,7 @@ def test_facts_of_one_kind_go_together_and_natural_gender_is_another_kind() -> N
     assert merged([feminine], [thing]) == [feminine, thing]
 
 
-def test_a_build_joins_the_hand_with_names_and_rules(tmp_path: Path) -> None:
+def test_a_build_joins_tables_with_names_and_rules(tmp_path: Path) -> None:
     corpus = build(tables(tmp_path, ru=RUSSIAN))
     by_name = {one.name: one for one in corpus}
     assert set(by_name) == {"Франция", "Киев", "меч", "Королева", "Эрмитаж"}

@@ -1,8 +1,9 @@
-"""Pick the names that matter grammatically: the fewest that meet every case a sentence can meet.
+"""Pick the names that matter grammatically: the fewest with which a sentence meets all that grammar asks.
 
 CLSE (arXiv 2211.02423) annotates names in 34 languages with what a template has to get right: gender, number, article,
 preposition, first sound. This package reads it, brings an open corpus of its own in the same words, and chooses the
-fewest names that exercise every case, with a proof that fewer cannot:
+fewest names that exercise every cell (a value, or values that occur together in a name), with a proof that fewer
+cannot:
 
     from tamis import language
 
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING
 from tamis.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from tamis.language.annotation import Annotation, annotate
+    from tamis.language.annotation import Annotation, annotate, annotate_file
+    from tamis.language.cells import Cell
     from tamis.language.corpus import Corpus, Entity, Problem, Report
-    from tamis.language.covering import Cell, Choice, Cover, Gap, cover
+    from tamis.language.covering import Choice, Cover, Gap, cover
     from tamis.language.data import load, save
     from tamis.language.reviewing import Agreement, Review, export_review, import_review
     from tamis.language.signature import Signature
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Agreement": "reviewing",
     "Annotation": "annotation",
-    "Cell": "covering",
+    "Cell": "cells",
     "Choice": "covering",
     "Corpus": "corpus",
     "Cover": "covering",
@@ -41,6 +43,7 @@ _WHERE = {
     "Review": "reviewing",
     "Signature": "signature",
     "annotate": "annotation",
+    "annotate_file": "annotation",
     "cover": "covering",
     "export_review": "reviewing",
     "import_review": "reviewing",
@@ -62,6 +65,7 @@ __all__ = [
     "Review",
     "Signature",
     "annotate",
+    "annotate_file",
     "cover",
     "export_review",
     "import_review",

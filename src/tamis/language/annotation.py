@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from tamis.core.errors import FileError, InputError
 from tamis.language import tags
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.data import DAMAGE, Reading, check_file, check_header, cleaned, damage, load
-from tamis.language.facts import Fact, merged
+from tamis.language.csv_file import Reading, cleaned
+from tamis.language.data import load
 from tamis.language.lexicons import lexicon_facts
-from tamis.language.signature import Signature
-from tamis.language.spelling import rule_facts
+from tamis.language.rules import rule_facts
+from tamis.language.signature import Fact, Signature, merged
+
+_TYPE = "Name"
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """What is known of a name without a guess."""
 
-    name: str
-    """As it came."""
-    language: str
-    """The language of the open corpus that was used."""
-    signature: Signature
-    """What is known."""
-    provenance: tuple[str, ...]
-    """Who says so, for each pair of the signature: `open`, `lexicon:` and a package, or `rule:` and a name."""
+    given: str
+    """The name as it came."""
+    entity: Entity
+    """The name in the language of the open corpus that was used, with what is known; `provenance` says from whom:
+    `open`, `lexicon:` and a package, or `rule:` and a name."""
     undecided: Mapping[str, tuple[str, ...]]
     """The other attributes that matter in the language, the most frequent first, with the values seen there: for a
     person to decide."""
@@ -52,15 +52,11 @@ def annotate(names: str | Iterable[str], language: str) -> list[Annotation]:
         InputError: If the open corpus has no such language, or a name is empty.
         MissingExtraError: If a dictionary of the language is not installed.
 
-    >>> [str(one.signature) for one in annotate("Angers", "fr")]
+    >>> [str(one.entity.signature) for one in annotate("Angers", "fr")]
     ['NominalInflectedForm.starts_with_vowel:1']
     """
-    corpus = load("open")
-    found = tags.closest(language, corpus.languages)
-    if found is None:
-        raise InputError(f"the open corpus has no language {language!r}; it has {', '.join(corpus.languages)}")
-    known, values = _knowledge(found)
-    return [_annotated(name, found, known, values) for name in ([names] if isinstance(names, str) else names)]
+    known = _known(language)
+    return [_annotated(name, known) for name in ([names] if isinstance(names, str) else names)]
 
 
 def annotate_file(path: str | Path, language: str) -> tuple[list[Annotation], Corpus]:
@@ -74,82 +70,77 @@ def annotate_file(path: str | Path, language: str) -> tuple[list[Annotation], Co
         One annotation for each row, and a corpus of all that differ. Its type is `Name` where the file has none.
 
     Raises:
-        FileError: If the file cannot be read, or a row has no usable name; the message tells the place.
+        FileError: If the file cannot be read, or a row has no usable name; the message names the place.
         InputError: If the open corpus has no such language.
         LimitError: If the file is larger than 500 MB.
         MissingExtraError: If a dictionary of the language is not installed.
     """
-    path = Path(path)
-    check_file(path)
-    reading = Reading(path, strict=True)
-    rows = reading.rows()
-    header = reading.header = [name.strip() for name in next(rows, [])]
-    check_header(header, reading, ("name",))
-    given = []
-    for row in rows:
-        if len(row) != len(header):
-            hint = "quote fields that hold commas" if len(row) > len(header) else "complete the row"
-            reading.refuse("", f"fields: {len(row)}, in the header {len(header)}; {hint}")
-        if found := DAMAGE.search("".join(row)):
-            reading.refuse("", damage(found[0]), found[0])
-        cells = dict(zip(header, row, strict=True))
-        if not cleaned(cells["name"]):
-            reading.refuse("", "the name is empty; every row needs one", "name")
-        given.append(cells)
-    if not given:
+    known = _known(language)
+    reading = Reading(Path(path))
+    annotations = []
+    for fields in reading.records(("name",), optional=("mid", "semantic_type")):
+        if not cleaned(fields["name"]):
+            raise reading.error("the name is empty; every row needs one", "name")
+        mid, semantic_type = fields["mid"].strip(), fields["semantic_type"].strip()
+        annotations.append(_annotated(fields["name"], known, mid, semantic_type or _TYPE))
+    if not annotations:
         raise FileError(f"{path}: has a header and no rows; give one name a row")
-    annotations = annotate([cells["name"] for cells in given], language)
-    entities = (
-        Entity(
-            one.language,
-            cells.get("mid", "").strip(),
-            cleaned(one.name),
-            cells.get("semantic_type", "").strip() or "Name",
-            one.signature,
-            provenance=one.provenance,
-        )
-        for cells, one in zip(given, annotations, strict=True)
+    return annotations, Corpus(tuple(dict.fromkeys(one.entity for one in annotations)), reading.path.name)
+
+
+class _Known(NamedTuple):
+    """What the open corpus has in a language."""
+
+    language: str
+    entities: Mapping[str, tuple[Entity, ...]]
+    """By name."""
+    values: Mapping[str, tuple[str, ...]]
+    """The values of each attribute, the most frequent attribute first."""
+
+
+def _known(language: str) -> _Known:
+    """Look into the open corpus in the language closest to a tag."""
+    languages = load("open").languages
+    found = tags.closest(language, languages)
+    if found is None:
+        raise InputError(f"the open corpus has no language {language!r}; it has {', '.join(languages)}")
+    return _looked_up(found)
+
+
+@cache
+def _looked_up(language: str) -> _Known:
+    entities: dict[str, list[Entity]] = {}
+    values: dict[str, Counter[str]] = {}
+    for one in load("open").filter(language=language):
+        entities.setdefault(one.name, []).append(one)
+        for attribute, value in one.signature.pairs:
+            values.setdefault(attribute, Counter())[value] += 1
+    often = sorted(values, key=lambda attribute: (-values[attribute].total(), attribute))
+    return _Known(
+        language,
+        {name: tuple(its) for name, its in entities.items()},
+        {attribute: tuple(sorted(values[attribute])) for attribute in often},
     )
-    return annotations, Corpus(tuple(dict.fromkeys(entities)), path.name)
 
 
-def _annotated(
-    given: str, language: str, known: Mapping[str, Sequence[Entity]], values: Mapping[str, tuple[str, ...]]
-) -> Annotation:
-    name = cleaned(given)
+def _annotated(given: str, known: _Known, mid: str = "", semantic_type: str = _TYPE) -> Annotation:
+    name, language = cleaned(given), known.language
     if not name:
         raise InputError(f"{given!r} is no name; give names as a text shows them")
-    signatures = [one.signature.pairs for one in known.get(name, ())]
+    signatures = [one.signature.pairs for one in known.entities.get(name, ())]
     said = {Fact(*pair, "open") for pairs in signatures for pair in pairs}
-    disputed = {fact for fact in said if any(fact[:2] not in pairs for pairs in signatures)}
+    disputed = {fact for fact in said if any(fact.pair not in pairs for pairs in signatures)}
     facts = [
         fact for fact in merged(said, lexicon_facts(name, language), rule_facts(name, language)) if fact not in disputed
     ]
     decided = frozenset[str]().union(*(fact.topics for fact in facts))
+    signature = Signature.of(fact.pair for fact in facts)
     return Annotation(
         given,
-        language,
-        Signature(",".join(f"{fact.attribute}:{fact.value}" for fact in facts)),
-        tuple(fact.provenance for fact in facts),
+        Entity(language, mid, name, semantic_type, signature, provenance=tuple(fact.provenance for fact in facts)),
         {
             attribute: its
-            for attribute, its in values.items()
-            if decided.isdisjoint(frozenset.intersection(*(Fact(attribute, value, "").topics for value in its)))
+            for attribute, its in known.values.items()
+            if decided.isdisjoint(frozenset.intersection(*(Fact(attribute, value).topics for value in its)))
         },
-    )
-
-
-@cache
-def _knowledge(language: str) -> tuple[Mapping[str, tuple[Entity, ...]], Mapping[str, tuple[str, ...]]]:
-    """Give the entities by name, and the values of each attribute, of a language in the open corpus."""
-    by_name: dict[str, list[Entity]] = {}
-    values: dict[str, Counter[str]] = {}
-    for one in load("open").filter(language=language):
-        by_name.setdefault(one.name, []).append(one)
-        for attribute, value in one.signature.pairs:
-            values.setdefault(attribute, Counter())[value] += 1
-    often = sorted(values, key=lambda attribute: (-values[attribute].total(), attribute))
-    return (
-        {name: tuple(entities) for name, entities in by_name.items()},
-        {attribute: tuple(sorted(values[attribute])) for attribute in often},
     )

@@ -6,23 +6,34 @@
 - `random`: every order is as likely as any other.
 
 Each may stop at the very name with which the last cell is met, which is kind to it: whoever chooses so does not know.
+
+Source:
+    No paper compares ways to choose such names; these are our choice.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis.core.errors import ConfigError
+from tamis.core.report import PALETTE, Picture, plot_style
+from tamis.language.cells import Values, candidates
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.covering import Values, candidates, cover
+from tamis.language.covering import cover
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64
 
 METHODS = ("cover", "random", "best-known", "alphabetical")
 """The names of the ways to choose."""
+
+_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,15 @@ class Effort:
 
     names: dict[str, float]
     """Names until every cell is met, for each language, summed over its types; of random choice the mean."""
-    total: float
-    """The sum over languages."""
     interval: tuple[float, float] | None
     """Of random choice, between which two totals 95 % of the draws lie."""
     met: float
     """The fraction of all cells that are met by as many names as the cover of each language and type has."""
+
+    @property
+    def total(self) -> float:
+        """The sum over languages."""
+        return sum(self.names.values())
 
 
 @dataclass(frozen=True)
@@ -74,15 +88,19 @@ def compare(
         draws: How many random orders of each language and type.
         seed: Of the random orders.
 
+    Returns:
+        What each way takes, and how much there was to choose from.
+
     Raises:
         ConfigError: If `draws` is less than one, or other arguments mean nothing here.
         InputError: If the corpus has no such language or type.
+        MissingExtraError: If langcodes is not installed.
     """
     if draws < 1:
         raise ConfigError(f"draws is {draws}; expected 1 or more")
     dice = np.random.default_rng(seed)
     known = Counter(mid for mid, _ in {(one.mid, one.language) for one in corpus if one.mid})
-    best = Counter(
+    fewest = Counter(
         (one.language, one.semantic_type)
         for one in cover(corpus, language, type, level=level, relevant=relevant).entities
     )
@@ -93,16 +111,11 @@ def compare(
         its = [entity for entity, _ in group]
         its_language = its[0].language
         matrix = _matrix([one for _, one in group])
-        count = best[its_language, its[0].semantic_type]
+        count = fewest[its_language, its[0].semantic_type]
         groups, entities, cells = groups + 1, entities + len(its), cells + matrix.shape[1]
-        orders = {
-            "random": dice.permuted(np.tile(np.arange(len(its)), (draws, 1)), axis=1),
-            "best-known": _places(sorted(range(len(its)), key=lambda place: (-known[its[place].mid], place))),
-            "alphabetical": _places(sorted(range(len(its)), key=lambda place: _spelt(its[place]))),
-        }
         needed = {"cover": np.array([count])}
         met["cover"] += matrix.shape[1]
-        for method, places in orders.items():
+        for method, places in _orders(its, known, draws, dice).items():
             first = np.array([np.where(matrix, row[:, None], len(its)).min(axis=0) for row in places])
             needed[method] = first.max(axis=1, initial=-1) + 1
             met[method] += (first < count).sum() / len(places)
@@ -116,7 +129,59 @@ def compare(
     )
 
 
-def _matrix(cells: Sequence[frozenset[Values]]) -> NDArray[np.bool_]:
+def effort_picture(panels: Mapping[str, Mapping[str, Mapping[str, float]]], alt: str, caption: str = "") -> Picture:
+    """Draw how many names each way to choose takes in each language, on a logarithmic axis.
+
+    Args:
+        panels: For each title, the names of each method in each language; all have the same languages.
+        alt: What is to be seen, for those who do not see it.
+        caption: What is said below.
+    """
+    import matplotlib
+    from matplotlib import pyplot
+
+    its = list(panels.values())
+    order = sorted(its[0]["cover"], key=lambda language: -its[0]["random"][language])
+    counts = [names[language] for panel in its for names in panel.values() for language in order]
+    ticks = [tick for tick in _TICKS if min(counts) * 0.8 <= tick <= max(counts) * 1.2]
+    size = (4.6 * len(panels) if len(panels) > 1 else 7.4, 1.1 + 0.19 * len(order) * (1 if len(order) > 20 else 1.3))
+    with matplotlib.rc_context({**plot_style(), "axes.grid.axis": "x", "font.size": 10.0}):
+        figure, grid = pyplot.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+        for axes, (title, panel) in zip(grid[0], panels.items(), strict=True):
+            for place, language in enumerate(order):
+                ends = [names[language] for names in panel.values()]
+                axes.plot([min(ends), max(ends)], [place, place], color=PALETTE[-1], marker="", linewidth=1, alpha=0.5)
+            for (method, names), colour, marker in zip(panel.items(), PALETTE, "osD^", strict=False):
+                xs = [names[language] for language in order]
+                axes.plot(
+                    xs, range(len(order)), linestyle="", color=colour, marker=marker, label=method, markersize=5.5
+                )
+            axes.set(title=title, xlabel="names", xscale="log", xticks=ticks)
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.xaxis.set_minor_formatter("")
+            axes.set_yticks(range(len(order)), order)
+            axes.tick_params(axis="y", length=0, labelsize=9)
+            axes.margins(y=0.6 / len(order))
+        grid[0, 0].invert_yaxis()
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(its[0]))
+        picture = Picture.of(figure, alt, caption)
+        pyplot.close(figure)
+    return picture
+
+
+def _orders(
+    entities: Sequence[Entity], known: Mapping[str, int], draws: int, dice: np.random.Generator
+) -> dict[str, Int64[NDArray[np.int64], "draws entities"]]:
+    """Draw or work out the place of each entity, for each way to choose."""
+    count = len(entities)
+    return {
+        "random": dice.permuted(np.tile(np.arange(count), (draws, 1)), axis=1),
+        "best-known": _places(sorted(range(count), key=lambda place: (-known.get(entities[place].mid, 0), place))),
+        "alphabetical": _places(sorted(range(count), key=lambda place: _spelt(entities[place]))),
+    }
+
+
+def _matrix(cells: Sequence[frozenset[Values]]) -> Bool[NDArray[np.bool_], "entities cells"]:
     """Which entity (row) has which cell (column)."""
     numbers = {cell: number for number, cell in enumerate(sorted(frozenset[Values]().union(*cells)))}
     matrix = np.zeros((len(cells), len(numbers)), dtype=np.bool_)
@@ -125,7 +190,7 @@ def _matrix(cells: Sequence[frozenset[Values]]) -> NDArray[np.bool_]:
     return matrix
 
 
-def _places(order: Sequence[int]) -> NDArray[np.int64]:
+def _places(order: Sequence[int]) -> Int64[NDArray[np.int64], "1 entities"]:
     """Turn an order into the place of each entity, as one draw."""
     places = np.empty((1, len(order)), dtype=np.int64)
     places[0, list(order)] = np.arange(len(order))
@@ -141,7 +206,6 @@ def _effort(names: dict[str, NDArray[np.int64]], met: float) -> Effort:
     low, high = np.quantile(totals, [0.025, 0.975])
     return Effort(
         {language: float(numbers.mean()) for language, numbers in names.items()},
-        float(totals.mean()),
         (float(low), float(high)) if totals.size > 1 else None,
         float(met),
     )

@@ -17,6 +17,10 @@ import unicodedata
 from typing import Any
 
 from tamis.core.errors import MissingExtraError
+from tamis.language.corpus import MID, Corpus
+
+PREFIX = "cldr/"
+"""What the key of everything begins with that CLDR may name; its mid is MID and the key."""
 
 _LOCALES = {"cmn-CN": "zh_Hans_CN", "cmn-TW": "zh_Hant_TW", "no": "nb"}
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -87,6 +91,31 @@ class Names:
         if not self._zones_are_names:
             return name if name != self._root["time_zones"].get(old, {}).get("city") else None
         return name or (None if zone in _NO_CITY_NAMES else zone.rpartition("/")[2].replace("_", " "))
+
+
+def glosses(corpus: Corpus) -> dict[str, str]:
+    """Give an English name of each thing that has one: that of CLDR, else one of the corpus, without tags if it can.
+
+    Args:
+        corpus: The things.
+
+    Returns:
+        English names by mid.
+
+    Raises:
+        MissingExtraError: If a thing may have a name in CLDR and Babel is not installed.
+    """
+    english: dict[str, str] = {}
+    for one in sorted(
+        corpus, key=lambda one: any(feature.kind.startswith("name_") for feature in one.signature.features)
+    ):
+        if one.language == "en" and one.mid:
+            english.setdefault(one.mid, one.name)
+    of_cldr = sorted({one.mid for one in corpus if one.mid.startswith(MID + PREFIX)})
+    if of_cldr:
+        names = Names("en")
+        english |= {mid: name for mid in of_cldr if (name := names[mid.removeprefix(MID)])}
+    return english
 
 
 def _fresh(locale: str) -> Any:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tamis.language.corpus import Corpus
     from tamis.language.covering import Cover
 
 app = App(
     name="language",
-    help="Pick the names that matter grammatically: the fewest that meet every case a sentence can meet.",
+    help="Pick the names that matter grammatically: the fewest with which a sentence meets all that grammar asks.",
     help_epilogue="Example: tamis language cover --lang ru --type City --level value",
 )
 data = App(
@@ -58,7 +58,7 @@ class CorpusOptions:
         from tamis.language.data import load
 
         corpus = load(source, persons=self.persons, on_error="collect" if self.collect else "raise")
-        if corpus.report.refused and source != "open":
+        if corpus.report.refused:
             print(
                 f"tamis: {corpus.report.refused} of {corpus.report.rows} rows of {corpus.name} cannot be used: "
                 f"tamis language data validate {shlex.quote(source)}",
@@ -74,24 +74,29 @@ _READ = CorpusOptions()
 
 @data.command(help_epilogue="Example: tamis language data info open --json")
 def info(source: str = "open", /, *, options: CorpusOptions = _READ, json: Json = False) -> None:
-    """Say what is in a corpus, whose work it is, and what its authors ask of those who use it.
+    """Say what is in a corpus, language by language, whose work it is, and what its authors ask of those who use it.
 
     Args:
         source: A CSV file in the format of CLSE v1.0 or v1.1, or open, the corpus that comes with the package.
         options: How it is read.
         json: Print one JSON object.
     """
+    from tamis.language.tables import languages_table
+
     corpus = options.read(source)
     facts = {**corpus.info(), "persons_left_out": corpus.report.persons_left_out}
+    table = languages_table(corpus)
     if json:
-        print(json_format.dumps(facts, ensure_ascii=False))
+        counts = {str(row[0]): dict(zip(table.headers[1:], row[1:], strict=True)) for row in table.rows}
+        print(_dumped({**facts, "languages": counts}))
         return
     for name in ("name", "entities", "mids", "signatures", "persons", "persons_left_out", "hash", "attribution"):
         print(f"{name:17} {facts[name]}")
-    for name in ("languages", "types"):
-        print(f"{name:17} {', '.join(f'{one} {count}' for one, count in facts[name].items())}")
+    print(f"{'types':17} {', '.join(f'{one} {count}' for one, count in facts['types'].items())}")
     for warning in facts["warnings"]:
         print(f"{'warning':17} {warning}")
+    print()
+    table.print()
 
 
 @data.command(help_epilogue="Example: tamis language data query open --lang ru --where gender=neuter --limit 5")
@@ -106,7 +111,7 @@ def query(
     options: CorpusOptions = _READ,
     limit: Count | None = None,
     out: File | None = None,
-    format: Literal["table", "csv", "json"] = "table",
+    format: Literal["table", "csv"] = "table",
     json: Json = False,
 ) -> None:
     """List the entities for which all that is asked holds.
@@ -120,21 +125,22 @@ def query(
         options: How the corpus is read.
         limit: List this many at most.
         out: Also write all of them to a CSV file that can be read as a corpus.
-        format: table, csv or json.
-        json: The same as --format json.
+        format: table or csv.
+        json: Print one JSON object.
     """
     from tamis.language.data import save
-    from tamis.language.receipt import entities_csv, entities_table, entity_json
+    from tamis.language.tables import entities_csv, entities_table, entity_json
 
+    _one_format(format, json)
     corpus = options.read(source)
     found = corpus.filter(language=lang, type=type, where=_pairs("--where", where), raw=_pairs("--raw", raw))
     _said_which(lang, found.languages)
-    credit = corpus.info()["attribution"]
+    credit = corpus.attribution
     shown = found.entities[:limit]
     if out:
         print(f"tamis: {save(found, out)}: {len(found)} rows", file=sys.stderr)
-    if json or format == "json":
-        print(json_format.dumps({"attribution": credit, "entities": [entity_json(one) for one in shown]}))
+    if json:
+        print(_dumped({"attribution": credit, "entities": [entity_json(one) for one in shown]}))
     elif format == "csv":
         print(entities_csv(shown, credit), end="")
     else:
@@ -154,7 +160,7 @@ def stats(
     options: CorpusOptions = _READ,
     json: Json = False,
 ) -> None:
-    """Count what each language has or, of one language or type, how many entities have each value.
+    """Count how many entities have each value.
 
     Args:
         source: A CSV file in the format of CLSE, or open.
@@ -164,22 +170,14 @@ def stats(
         options: How the corpus is read.
         json: Print one JSON object.
     """
-    from tamis.language.receipt import languages_table, values_table
+    from tamis.language.tables import values_table
 
     corpus = options.read(source)
-    if lang is None and type is None and not raw:
-        table = languages_table(corpus)
-        if json:
-            rows = {str(row[0]): dict(zip(table.headers[1:], row[1:], strict=True)) for row in table.rows}
-            print(json_format.dumps(rows))
-        else:
-            table.print()
-        return
     found = corpus.filter(language=lang, type=type)
     _said_which(lang, found.languages)
     counts = found.stats(raw=raw)
     if json:
-        print(json_format.dumps(counts))
+        print(_dumped(counts))
     else:
         values_table(counts).print()
 
@@ -197,16 +195,15 @@ def validate(source: str, /, *, json: Json = False) -> int:
     from tamis.language.data import load
 
     report = load(source, persons=True, on_error="collect").report
-    refused = 0 if source == "open" else report.refused
     if json:
-        print(json_format.dumps(asdict(report), ensure_ascii=False))
-        return int(refused > 0)
+        print(_dumped(asdict(report)))
+        return int(report.refused > 0)
     for one in report.examples:
         print(one)
     for kind, count in report.counts.items():
         print(f"{count} × {kind}")
-    print(f"{report.rows} rows: {report.kept} kept, {refused} refused, {report.repeated} repeated")
-    return int(refused > 0)
+    print(f"{report.rows} rows: {report.kept} kept, {report.refused} refused, {report.repeated} repeated")
+    return int(report.refused > 0)
 
 
 @app.command(help_epilogue="Example: tamis language annotate names.csv --lang ru --out annotated.csv")
@@ -221,14 +218,14 @@ def annotate(names: File, /, *, lang: str, out: File | None = None, json: Json =
     """
     from tamis.language.annotation import annotate_file
     from tamis.language.data import save
-    from tamis.language.receipt import annotation_json, annotation_table, undecided_table
+    from tamis.language.tables import annotation_json, annotation_table, undecided_table
 
     annotations, corpus = annotate_file(names, lang)
-    _said_which(lang, [annotations[0].language])
+    _said_which(lang, corpus.languages)
     if out:
         print(f"tamis: {save(corpus, out)}: {len(corpus)} rows", file=sys.stderr)
     if json:
-        print(json_format.dumps([annotation_json(one) for one in annotations], ensure_ascii=False))
+        print(_dumped([annotation_json(one) for one in annotations]))
         return
     annotation_table(annotations).print()
     print()
@@ -280,8 +277,8 @@ def review_import(
     """
     from tamis.core.errors import ConfigError
     from tamis.language.data import save
-    from tamis.language.receipt import review_json, review_table
     from tamis.language.reviewing import import_review
+    from tamis.language.tables import review_json, review_table
 
     if not sheets:
         raise ConfigError("no sheet is named; give the CSV files that reviewers filled in")
@@ -289,7 +286,7 @@ def review_import(
     if out:
         print(f"tamis: {save(found.corpus, out)}: {len(found.corpus)} rows", file=sys.stderr)
     if json:
-        print(json_format.dumps(review_json(found), ensure_ascii=False))
+        print(_dumped(review_json(found)))
     else:
         review_table(found).print()
     if not found.agreement:
@@ -311,17 +308,19 @@ def cover(
     corpus: str = "open",
     options: CorpusOptions = _READ,
     time_limit: Seconds = 60,
-    format: Literal["table", "csv", "json", "pytest"] = "table",
+    format: Literal["table", "csv", "pytest"] = "table",
     json: Json = False,
 ) -> None:
-    """Choose the fewest names that meet every case which occurs, say why each is there, and whether fewer could.
+    """Choose the fewest names that meet every cell which occurs, say why each is there, and whether fewer could.
+
+    A cell is a value, or values that occur together in a name.
 
     Args:
         lang: A language tag; by default each language by itself.
         type: A semantic type; by default each type by itself.
         slot: A slot of a sentence and its type, such as city=City; repeated, names are chosen for all slots together.
-        level: What a case is: signature, value, pair, or a whole number of values that meet in one name.
-        per_cell: How many names each case should have.
+        level: What a cell is: signature, value, pair, or a whole number of values that meet in one name.
+        per_cell: How many names each cell should have.
         relevant: Kinds or attributes that count, separated by commas; the rest is dropped. For one of several slots:
             city=gender,number. May be repeated.
         weights: A CSV file with the columns name and weight: what a name costs, 1 where it is not listed.
@@ -330,18 +329,16 @@ def cover(
         corpus: A CSV file in the format of CLSE, or open.
         options: How the corpus is read.
         time_limit: In seconds; what is not proven by then is covered greedily.
-        format: table, csv, json or pytest.
-        json: The same as --format json.
+        format: table, csv or pytest.
+        json: Print one JSON object.
     """
-    from tamis.core.errors import ConfigError
     from tamis.core.progress import progress
     from tamis.language.covering import cover as cover_corpus
-    from tamis.language.covering import read_weights
+    from tamis.language.data import read_weights
     from tamis.language.receipt import cover_csv, cover_json, cover_pytest, cover_table
 
+    _one_format(format, json)
     slots = _pairs("--slot", slot)
-    if slots and type is not None:
-        raise ConfigError(f"--type is {type!r} beside --slot; each slot names its own type")
     read = options.read(corpus)
     costs = None if weights is None else read_weights(weights)
     if unknown := sorted((costs or {}).keys() - {one.name for one in read} - {one.mid for one in read}):
@@ -353,7 +350,8 @@ def cover(
         found = cover_corpus(
             read,
             lang,
-            slots or type,
+            type,
+            slots=slots or None,
             level=level,
             per_cell=per_cell,
             weights=costs,
@@ -365,13 +363,18 @@ def cover(
         )
     _said_which(lang, sorted({one.language for one in found.entities}))
     _said_short(found)
-    if json or format == "json":
-        print(json_format.dumps(cover_json(found, read), ensure_ascii=False))
+    if json:
+        print(_dumped(cover_json(found, read)))
     elif format == "csv":
         print(cover_csv(found, read), end="")
     elif format == "pytest":
-        options_given = _told(lang, type, slot, level, per_cell, relevant, weights, must, exclude, corpus)
-        print(cover_pytest(found, read, shlex.join(["tamis", "language", "cover", *options_given])), end="")
+        asked = {
+            "lang": lang, "type": type, "slot": slot, "level": level, "per-cell": per_cell if per_cell > 1 else None,
+            "relevant": relevant, "weights": weights, "must": must, "exclude": exclude,
+            "corpus": Path(corpus) if corpus != "open" else None, "persons": options.persons,
+            "collect": options.collect, "time-limit": time_limit if time_limit != 60 else None, "format": format,
+        }  # fmt: skip
+        print(cover_pytest(found, read, shlex.join(["tamis", "language", "cover", *_typed(asked)])), end="")
     else:
         cover_table(found, read).print()
         print(f"tamis: {read.info()['attribution'] or read.name}", file=sys.stderr)
@@ -423,29 +426,34 @@ def _said_which(asked: str | None, languages: Sequence[str]) -> None:
 
 def _said_short(found: Cover) -> None:
     """Say on stderr that there are gaps, wherever the result goes."""
-    for gaps, what in ((found.uncovered, "are not covered"), (found.short, "have fewer names than asked for")):
-        if gaps:
-            print(f"tamis: warning: {len(gaps)} cells {what}; the first: {gaps[0]}", file=sys.stderr)
+    if gaps := found.uncovered:
+        print(
+            f"tamis: warning: {len(gaps)} cells have fewer names than asked for; the first: {gaps[0]}", file=sys.stderr
+        )
 
 
-def _told(
-    lang: str | None,
-    type: str | None,
-    slot: Sequence[str] | None,
-    level: str,
-    per_cell: int,
-    relevant: Sequence[str] | None,
-    weights: Path | None,
-    must: Sequence[str] | None,
-    exclude: Sequence[str] | None,
-    corpus: str,
-) -> list[str]:
-    """Write what was asked for as one types it; of paths only the name, since folders are nobody's business."""
-    given: list[tuple[str, str | None]] = [("--lang", lang), ("--type", type)]
-    given += [("--slot", one) for one in slot or ()]
-    given += [("--level", level), ("--per-cell", str(per_cell) if per_cell > 1 else None)]
-    given += [("--relevant", one) for one in relevant or ()]
-    given += [("--weights", weights.name if weights else None)]
-    given += [("--must", one) for one in must or ()] + [("--exclude", one) for one in exclude or ()]
-    given += [("--corpus", None if corpus == "open" else Path(corpus).name), ("--format", "pytest")]
-    return [part for option, value in given if value is not None for part in (option, value)]
+def _one_format(format: str, json: bool) -> None:
+    """Refuse two formats at once."""
+    from tamis.core.errors import ConfigError
+
+    if json and format != "table":
+        raise ConfigError(f"--format is {format!r} beside --json; keep one")
+
+
+def _typed(given: Mapping[str, object]) -> list[str]:
+    """Write options as one types them; of paths only the name, since folders are nobody's business."""
+    words = []
+    for option, value in given.items():
+        if value is True:
+            words.append(f"--{option}")
+        elif value is not None and value is not False:
+            for one in value if isinstance(value, list) else [value]:
+                words += [
+                    f"--{option}",
+                    one.name if isinstance(one, Path) else f"{one:g}" if isinstance(one, float) else str(one),
+                ]
+    return words
+
+
+def _dumped(value: object) -> str:
+    return json_format.dumps(value, ensure_ascii=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tamis.core.errors import InputError, nearest
 from tamis.language import tags
-from tamis.language.signature import Signature
+from tamis.language.signature import Fact, Signature
 from tamis.language.vocabulary import KINDS, MISSING, NOT_APPLICABLE, applies
 
 ATTRIBUTION = (
@@ -33,6 +33,10 @@ WARNINGS = (
 """What the datasheet of CLSE asks of its users, in our words."""
 
 
+MID = "tamis:"
+"""What the mid of everything in the open corpus begins with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """A name in a language, with what matters for its grammar: one row of a corpus."""
@@ -50,9 +54,16 @@ class Entity:
     person: bool = False
     """Whether the thing is, or in some language is annotated as, a person."""
     provenance: tuple[str, ...] = field(default=(), compare=False)
-    """Who says so, for each pair of the signature; empty where the corpus does not tell."""
+    """Who says so, for each pair of the signature; empty where the corpus does not say."""
     reviewed: tuple[int, ...] = field(default=(), compare=False)
     """How many reviewers agreed, for each pair of the signature; empty if nobody reviewed the row."""
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """The pairs of the signature, each with who says so and how many reviewers agreed."""
+        pairs = self.signature.pairs
+        provenance, reviewed = self.provenance or ("",) * len(pairs), self.reviewed or (0,) * len(pairs)
+        return tuple(Fact(*pair, who, many) for pair, who, many in zip(pairs, provenance, reviewed, strict=True))
 
     def get(self, kind: str) -> str:
         """Return the value of a kind: MISSING if it is not annotated, NOT_APPLICABLE if the language does not have it.
@@ -64,6 +75,7 @@ class Entity:
 
         Raises:
             InputError: If there is no such kind.
+            MissingExtraError: If langcodes is not installed.
         """
         if kind not in KINDS:
             raise InputError(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
@@ -178,6 +190,7 @@ class Corpus:
 
         Raises:
             InputError: If nothing is left; the message says what there is.
+            MissingExtraError: If langcodes is not installed.
 
         >>> moscow = Entity("ru", "", "Москва", "City", Signature("Noun.gender:FEMININE"))
         >>> len(Corpus((moscow,)).filter(language="ru-RU", where={"gender": "feminine"}))
@@ -196,12 +209,21 @@ class Corpus:
             left = left._having(attribute, value, pairs)
         return left
 
+    @cached_property
+    def attribution(self) -> str:
+        """The credit to pass on with rows; empty unless ids are those of the Knowledge Graph, as in CLSE, or ours."""
+        return "; ".join(
+            credit
+            for credit, starts in ((ATTRIBUTION, ("/m/", "/g/")), (OPEN_ATTRIBUTION, (MID,)))
+            if any(one.mid.startswith(starts) for one in self.entities)
+        )
+
     def info(self) -> dict[str, Any]:
         """Say what is in the corpus, whose work it is, and what its authors ask of those who use it.
 
         Returns:
-            Counts of all and by language, type; the hash; `attribution`, which is empty unless there are ids of the
-            Knowledge Graph, as in CLSE, or of the open corpus; `warnings`, to be shown to whoever sees rows.
+            Counts of all and by language and type; the hash; `attribution`; `warnings`, to be shown to whoever sees
+            rows.
         """
         return {
             "name": self.name,
@@ -212,11 +234,7 @@ class Corpus:
             "languages": dict(Counter(one.language for one in self.entities)),
             "types": dict(sorted(Counter(one.semantic_type for one in self.entities).items())),
             "hash": self.hash,
-            "attribution": "; ".join(
-                credit
-                for credit, starts in ((ATTRIBUTION, ("/m/", "/g/")), (OPEN_ATTRIBUTION, "tamis:"))
-                if any(one.mid.startswith(starts) for one in self.entities)
-            ),
+            "attribution": self.attribution,
             "warnings": list(WARNINGS),
         }
 

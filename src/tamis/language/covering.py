@@ -1,16 +1,7 @@
 """Choose the fewest entities with which a template meets everything that its grammar can meet.
 
-What has to be met are cells: a signature, a value, or values that occur together in one name. Only what occurs counts,
-so no cell is impossible. For each language and type, the choice is a proven minimum: see `set_cover`. The entities for
-several slots are chosen as rows in which every two cells of different slots meet: see `pair_cover`.
-
-Notable choices:
-
-- Without `relevant`, values are pairs as the corpus writes them. A kind among `relevant` speaks the vocabulary instead,
-  in which FEMININE is one value under whichever of four attributes it comes.
-- At level t, all that is said of a name with fewer attributes is a cell too. So who covers pairs covers values, who
-  covers t + 1 values together covers t, and who covers signatures covers all.
-- A missing value is no cell, except that a signature may be empty.
+What has to be met are cells: see `cells`. For each language and type, the choice is a proven minimum: see `set_cover`.
+The entities for several slots are chosen as rows in which every two cells of different slots meet: see `pair_cover`.
 """
 
 from __future__ import annotations
@@ -19,62 +10,32 @@ import difflib
 import itertools
 import math
 import numbers
-import re
 import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import TypeAlias
 
-from tamis.core.errors import ConfigError, LimitError, nearest
+from tamis.core.errors import ConfigError, LimitError
+from tamis.language.cells import MOST, Cell, Values, cells_of, distinct, groups, terms_of, together_at
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.data import DAMAGE, Reading, check_file, check_header, cleaned, damage
 from tamis.language.pair_cover import Slot, cheapest_rows
-from tamis.language.set_cover import Method, cheapest_cover
-from tamis.language.signature import Signature
-from tamis.language.vocabulary import KINDS, PAIRS
+from tamis.language.set_cover import cheapest_cover
 
-Values: TypeAlias = tuple[tuple[str, str], ...]
-"""Attributes or kinds with their values, sorted."""
 Weights: TypeAlias = Mapping[str, int | float] | Callable[[Entity], int | float]
 """What each entity costs: by mid or name, 1 where neither is given; or a function of the entity."""
 
-_LEVELS = {"signature": 0, "value": 1, "pair": 2}
-_CELLS = 2**20
 _DIGITS = 6
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Cell:
-    """Something that a test should meet."""
-
-    language: str
-    """The language tag."""
-    parts: tuple[tuple[str, Values], ...]
-    """Slots, or the type where there are none, each with values that occur together; two parts are to meet in a row."""
-
-    def __str__(self) -> str:
-        """Write it on one line.
-
-        >>> str(Cell("ru", (("City", (("gender", "feminine"), ("number", "plural"))),)))
-        'ru City: gender=feminine + number=plural'
-        """
-        parts = (
-            f"{slot}: {' + '.join(f'{kind}={value}' for kind, value in values) or 'nothing annotated'}"
-            for slot, values in self.parts
-        )
-        return f"{self.language} {' × '.join(parts)}"
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A cell that fewer entities cover than were asked for; all that may be are chosen."""
+    """A cell that fewer entities have than were asked for; all that may be are chosen."""
 
     cell: Cell
     wanted: int
@@ -111,15 +72,13 @@ class Cover:
     cells: tuple[Cell, ...]
     """What the tests cover, sorted."""
     uncovered: tuple[Gap, ...]
-    """Cells that no choice has, since every entity that has them is excluded."""
-    short: tuple[Gap, ...]
-    """Cells that are covered, though by fewer entities than `per_cell` asks for."""
+    """Cells with fewer names than `per_cell` asks for; those that no name has, since all are excluded, among them."""
     cost: int | float
     """How many tests there are or, with weights, what they weigh."""
     lower_bound: int | float
     """No choice that covers the same costs less."""
-    method: Method
-    """Greedy if the time limit was reached anywhere, or if rows for several slots were not all searched."""
+    met_at_random: float
+    """How many of the cells as many tests meet whose names are drawn at random, in the mean over all draws."""
     entities: tuple[Entity, ...] = field(init=False)
     """Every chosen entity once, in the order of the choices."""
 
@@ -136,8 +95,9 @@ class Cover:
 def cover(
     corpus: Corpus,
     language: str | None = None,
-    type: str | Mapping[str, str] | None = None,
+    type: str | None = None,
     *,
+    slots: Mapping[str, str] | None = None,
     level: str | int = "pair",
     per_cell: int = 1,
     weights: Weights | None = None,
@@ -149,14 +109,14 @@ def cover(
 ) -> Cover:
     """Choose the fewest entities that cover every cell that occurs.
 
-    Each language and type is covered by itself. Among the cheapest choices it takes the smallest, and among these the
-    first in the order of mid and name, so that it does not depend on the order of rows.
+    Each language and type is covered by itself. The same rows give the same answer in whatever order they stand.
 
     Args:
         corpus: Where entities come from.
         language: A language tag; the corpus's closest is taken. None covers each language.
-        type: A semantic type; None covers each type. A mapping from the slots of a template to their types chooses rows
-            with an entity for each slot, in which every two cells of different slots meet; it needs a language.
+        type: A semantic type; None covers each type.
+        slots: The slots of a template and their types, in place of `type`: chooses rows with an entity for each slot,
+            in which every two cells of different slots meet. It needs a language.
         level: What a cell is: "signature", a whole signature; "value", a value of an attribute; "pair", two values of
             different attributes in one name; a whole number t, so many values.
         per_cell: How many entities should have each cell; a cell that fewer have takes all. Several slots take 1.
@@ -178,142 +138,60 @@ def cover(
         InputError: If the corpus has no such language or type.
         LimitError: If there are more than 1,048,576 cells, or pairs of them; a smaller t or fewer relevant kinds make
             fewer.
+        MissingExtraError: If langcodes is not installed.
 
     Source:
         CLSE (arXiv 2211.02423) selects up to ten entities per signature; covering less than signatures is our choice.
 
+    >>> from tamis.language.signature import Signature
     >>> genders = {"Lyon": "MASCULINE", "Paris": "MASCULINE", "Rome": "FEMININE"}
     >>> rows = (Entity("fr", "", name, "City", Signature(f"Noun.gender:{its}")) for name, its in genders.items())
     >>> [entity.name for entity in cover(Corpus(tuple(rows)), "fr", "City").entities]
     ['Lyon', 'Rome']
     """
-    together = _together(level)
+    together = together_at(level)
     if per_cell < 1:
         raise ConfigError(f"per_cell is {per_cell}; expected 1 or more")
     if not time_limit >= 0:
         raise ConfigError(f"time_limit is {time_limit}; expected seconds, zero or more")
     deadline = time.monotonic() + time_limit
-    groups = _groups(corpus, language, type)
-    several = len(groups[0])
+    chosen_from = groups(corpus, language, type) if slots is None else [_slots(corpus, language, type, slots)]
+    several = len(chosen_from[0])
     if per_cell > 1 and several > 1:
         raise ConfigError(f"per_cell is {per_cell} with several slots; expected 1, or one slot at a time")
-    scope = [entity for group in groups for entities in group.values() for entity in entities]
+    scope = [entity for group in chosen_from for entities in group.values() for entity in entities]
     must, exclude = _named("must", must, scope), _named("exclude", exclude, scope)
+    if both := [one.name for one in scope if _goes_by(one, must) and _goes_by(one, exclude)]:
+        raise ConfigError(f"{both[0]!r} is in must and in exclude; take it out of one of them")
     price, unit = _prices(weights, scope)
-    terms = _terms(relevant, {slot for group in groups for slot in group}, scope)
+    terms = terms_of(relevant, {slot for group in chosen_from for slot in group}, scope)
     found: list[Cover] = []
-    for group in groups:
+    for group in chosen_from:
         progress(len(found))
-        pools = [_pool(slot, entities, together, terms[slot], price, must, exclude) for slot, entities in group.items()]
+        pools = [
+            _Pool.of(slot, entities, cells_of(entities, slot, together, terms[slot]), price, must, exclude)
+            for slot, entities in group.items()
+        ]
         now = time.monotonic()
-        until = deadline if group is groups[-1] else now + (deadline - now) / 2
+        until = deadline if group is chosen_from[-1] else now + (deadline - now) / 2
         found.append(_rows(pools, until) if several > 1 else _singles(pools[0], per_cell, until))
     return Cover(
         choices=tuple(itertools.chain.from_iterable(one.choices for one in found)),
         cells=tuple(itertools.chain.from_iterable(one.cells for one in found)),
         uncovered=tuple(itertools.chain.from_iterable(one.uncovered for one in found)),
-        short=tuple(itertools.chain.from_iterable(one.short for one in found)),
         cost=_number(Fraction(sum(one.cost for one in found)) * unit / several),
         lower_bound=_number(Fraction(sum(one.lower_bound for one in found)) * unit / several),
-        method="greedy" if any(one.method == "greedy" for one in found) else "exact",
+        met_at_random=sum(one.met_at_random for one in found),
     )
 
 
-def candidates(
-    corpus: Corpus,
-    language: str | None = None,
-    type: str | None = None,
-    *,
-    level: str | int = "pair",
-    relevant: str | Collection[str] | None = None,
-) -> Iterator[list[tuple[Entity, frozenset[Values]]]]:
-    """Give what `cover` chooses from: for each language and type its entities, each with its cells.
-
-    The arguments are those of `cover`.
-
-    Raises:
-        ConfigError: If arguments mean nothing here.
-        InputError: If the corpus has no such language or type.
-        LimitError: If there are too many cells.
-    """
-    together = _together(level)
-    for group in _groups(corpus, language, type):
-        ((slot, entities),) = group.items()
-        terms = _terms(relevant, group, entities)
-        pool = _pool(slot, entities, together, terms[slot], lambda entity: 1, (), ())
-        yield list(zip(pool.entities, pool.cells, strict=True))
-
-
-def read_weights(path: str | Path) -> dict[str, float]:
-    """Read what names cost from a CSV file.
-
-    Args:
-        path: A file in UTF-8 with the columns `name`, a name or a mid, and `weight`; others are passed over.
-
-    Raises:
-        FileError: If the file cannot be read, or a weight is no finite number of zero or more; the message tells the
-            place.
-        LimitError: If the file is larger than 500 MB.
-    """
-    path = Path(path)
-    check_file(path)
-    reading = Reading(path, strict=True)
-    rows = reading.rows()
-    header = reading.header = [name.strip() for name in next(rows, [])]
-    check_header(header, reading, ("name", "weight"))
-    weights: dict[str, float] = {}
-    for row in rows:
-        if len(row) != len(header):
-            reading.refuse("", f"fields: {len(row)}, in the header {len(header)}; quote names that hold commas")
-        if found := DAMAGE.search("".join(row)):
-            reading.refuse("", damage(found[0]), found[0])
-        cells = dict(zip(header, row, strict=True))
-        name, text = cleaned(cells["name"]), cells["weight"].strip()
-        try:
-            weight = float(text)
-        except ValueError:
-            weight = math.nan
-        if not 0 <= weight <= sys.float_info.max:
-            reading.refuse("", f"the weight is {text!r}; expected a finite number, zero or more", "weight")
-        if weights.setdefault(name, weight) != weight:
-            reading.refuse("", f"{name!r} has another weight in an earlier row; keep one", "weight")
-    return weights
-
-
-def _together(level: str | int) -> int:
-    """Read how many values a cell has; zero stands for whole signatures."""
-    if isinstance(level, str) and level in _LEVELS:
-        return _LEVELS[level]
-    if isinstance(level, bool) or not re.fullmatch("0*[1-9][0-9]{0,5}", str(level), flags=re.ASCII):
-        raise ConfigError(f"level is {level!r}; expected signature, value, pair or a whole number from 1")
-    return int(level)
-
-
-def _groups(
-    corpus: Corpus, language: str | None, type: str | Mapping[str, str] | None
-) -> list[dict[str, list[Entity]]]:
-    """The entities for each slot, or for each type of each language; each entity once, by mid and name."""
-    if isinstance(type, Mapping):
-        if language is None or not type:
-            raise ConfigError(
-                f"slots are {dict(type)} and language is {language}; expected a slot or more, in a language"
-            )
-        groups = [{slot: corpus.filter(language=language, type=its).entities for slot, its in type.items()}]
-    else:
-        rows = corpus.filter(language=language, type=type).entities
-        if not rows:
-            raise ConfigError(f"{corpus.name}: no entities; expected some to choose from")
-        groups = [
-            {its: tuple(entities)}
-            for (_, its), entities in itertools.groupby(rows, key=lambda one: (one.language, one.semantic_type))
-        ]
-    return [
-        {slot: list(dict.fromkeys(sorted(entities, key=_rank))) for slot, entities in group.items()} for group in groups
-    ]
-
-
-def _rank(entity: Entity) -> tuple[str, str, Signature, bool]:
-    return entity.mid, entity.name, entity.signature, entity.person
+def _slots(corpus: Corpus, language: str | None, type: str | None, slots: Mapping[str, str]) -> dict[str, list[Entity]]:
+    """The entities for each slot."""
+    if type is not None:
+        raise ConfigError(f"type is {type!r} beside slots; each slot names its own type")
+    if language is None or not slots:
+        raise ConfigError(f"slots are {dict(slots)} and language is {language}; expected a slot or more, in a language")
+    return {slot: distinct(corpus.filter(language=language, type=its).entities) for slot, its in slots.items()}
 
 
 def _goes_by(entity: Entity, names: Collection[str]) -> bool:
@@ -353,31 +231,6 @@ def _number(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)
 
 
-def _terms(
-    relevant: str | Collection[str] | Mapping[str, Collection[str]] | None,
-    slots: Collection[str],
-    scope: Sequence[Entity],
-) -> dict[str, frozenset[str] | None]:
-    """The kinds and attributes that count in each slot; None if all attributes do."""
-    if relevant is None or isinstance(relevant, Mapping):
-        given = dict(relevant or {})
-    else:
-        given = dict.fromkeys(slots, relevant)
-    for slot in sorted(given.keys() - slots):
-        raise ConfigError(f"relevant has the slot {slot!r}; {nearest(slot, sorted(slots))}")
-    known = {*KINDS, *(attribute for attribute, _ in PAIRS)}
-    known |= {attribute for signature in {one.signature for one in scope} for attribute, _ in signature.pairs}
-    terms: dict[str, frozenset[str] | None] = dict.fromkeys(slots)
-    for slot, names in given.items():
-        its = frozenset([names] if isinstance(names, str) else names)
-        for name in sorted(its - known):
-            raise ConfigError(
-                f"relevant has {name!r}, which is no kind and no attribute; {nearest(name, sorted(known))}"
-            )
-        terms[slot] = its
-    return terms
-
-
 @dataclass(frozen=True)
 class _Pool:
     """The entities that may fill a slot, in the order of mid and name."""
@@ -392,6 +245,30 @@ class _Pool:
     """How many of the entities have each cell."""
     lost: Counter[Values]
     """How many excluded ones have it."""
+
+    @classmethod
+    def of(
+        cls,
+        slot: str,
+        entities: Sequence[Entity],
+        cells: Sequence[frozenset[Values]],
+        price: Callable[[Entity], int],
+        must: Collection[str],
+        exclude: Collection[str],
+    ) -> _Pool:
+        """Take the excluded ones out."""
+        both = list(zip(entities, cells, strict=True))
+        allowed = [(one, its) for one, its in both if not _goes_by(one, exclude)]
+        return cls(
+            entities[0].language,
+            slot,
+            [one for one, _ in allowed],
+            [its for _, its in allowed],
+            [price(one) for one, _ in allowed],
+            [place for place, (one, _) in enumerate(allowed) if _goes_by(one, must)],
+            Counter(values for _, its in allowed for values in its),
+            Counter(values for one, its in both if _goes_by(one, exclude) for values in its),
+        )
 
     @cached_property
     def known(self) -> dict[Values, int]:
@@ -413,76 +290,6 @@ class _Pool:
         ]
 
 
-def _pool(
-    slot: str,
-    entities: Sequence[Entity],
-    together: int,
-    terms: frozenset[str] | None,
-    price: Callable[[Entity], int],
-    must: Collection[str],
-    exclude: Collection[str],
-) -> _Pool:
-    said = {signature: _values(signature, terms) for signature in {entity.signature for entity in entities}}
-    work = 0
-    for values in said.values():
-        work += _count(values, together)
-        if work > _CELLS:
-            raise LimitError(
-                f"{entities[0].language} {slot}: more than {_CELLS:,} cells of {together} values; "
-                "take a smaller level, or say what is relevant"
-            )
-    cells = {signature: frozenset(_cells(values, together)) for signature, values in said.items()}
-    fewer = {frozenset(few): few for its in cells.values() for few in its if len(few) < together}
-    if fewer:
-        cells = {
-            signature: its | {few for members, few in fewer.items() if members <= set(said[signature])}
-            for signature, its in cells.items()
-        }
-    allowed = [entity for entity in entities if not _goes_by(entity, exclude)]
-    if both := [entity.name for entity in entities if _goes_by(entity, must) and _goes_by(entity, exclude)]:
-        raise ConfigError(f"{both[0]!r} is in must and in exclude; take it out of one of them")
-    return _Pool(
-        entities[0].language,
-        slot,
-        allowed,
-        [cells[entity.signature] for entity in allowed],
-        [price(entity) for entity in allowed],
-        [place for place, entity in enumerate(allowed) if _goes_by(entity, must)],
-        Counter(values for entity in allowed for values in cells[entity.signature]),
-        Counter(values for entity in entities if _goes_by(entity, exclude) for values in cells[entity.signature]),
-    )
-
-
-def _values(signature: Signature, terms: frozenset[str] | None) -> Values:
-    """What a signature says in the given terms, sorted."""
-    if terms is None:
-        return signature.pairs
-    kinds = {(feature.kind, feature.value) for feature in signature.features if feature.kind in terms}
-    return tuple(sorted(kinds | {pair for pair in signature.pairs if pair[0] in terms and pair[0] not in KINDS}))
-
-
-def _cells(values: Values, together: int) -> Iterator[Values]:
-    """Every choice of so many values of different attributes; of one value of each attribute where there are fewer."""
-    if not together:
-        yield values
-        return
-    its: dict[str, list[tuple[str, str]]] = {}
-    for pair in dict.fromkeys(values):
-        its.setdefault(pair[0], []).append(pair)
-    for attributes in itertools.combinations(its.values(), min(together, len(its)) or 1):
-        yield from itertools.product(*attributes)
-
-
-def _count(values: Values, together: int) -> int:
-    """How many cells these values make."""
-    its = Counter(attribute for attribute, _ in set(values))
-    ways = [1] + [0] * min(together, len(its))
-    for several in its.values():
-        for size in range(len(ways) - 1, 0, -1):
-            ways[size] += ways[size - 1] * several
-    return ways[-1]
-
-
 def _singles(pool: _Pool, per_cell: int, deadline: float) -> Cover:
     """Choose entities for one slot; a cell of its own makes sure of each that must be chosen."""
     own = {place: len(pool.known) + number for number, place in enumerate(pool.must)}
@@ -493,7 +300,6 @@ def _singles(pool: _Pool, per_cell: int, deadline: float) -> Cover:
         deadline=deadline,
     )
     times = Counter(values for place in found.chosen for values in pool.cells[place])
-    gaps = pool.gaps(per_cell)
     return Cover(
         choices=tuple(
             Choice(
@@ -508,11 +314,10 @@ def _singles(pool: _Pool, per_cell: int, deadline: float) -> Cover:
             for place in found.chosen
         ),
         cells=tuple(Cell(pool.language, ((pool.slot, values),)) for values in pool.known),
-        uncovered=tuple(gap for gap in gaps if not gap.entities),
-        short=tuple(gap for gap in gaps if gap.entities),
+        uncovered=tuple(pool.gaps(per_cell)),
         cost=found.cost,
         lower_bound=found.lower_bound,
-        method=found.method,
+        met_at_random=_met_by_names(Counter(pool.have.values()), len(pool.entities), len(found.chosen)),
     )
 
 
@@ -522,10 +327,8 @@ def _rows(pools: Sequence[_Pool], deadline: float) -> Cover:
         if not pool.entities:
             raise ConfigError(f"exclude leaves no entity for the slot {pool.slot!r}; take one out of it")
     met = sum(len(one.known) * len(other.known) for one, other in itertools.combinations(pools, 2))
-    if met > _CELLS:
-        raise LimitError(
-            f"{met:,} meetings of cells; at most {_CELLS:,}: take a smaller level, or say what is relevant"
-        )
+    if met > MOST:
+        raise LimitError(f"{met:,} meetings of cells; at most {MOST:,}: take a smaller level, or say what is relevant")
     found = cheapest_rows([Slot(pool.sets, pool.costs, pool.must) for pool in pools], deadline=deadline)
     cells = [_row_cells(pools, row) for row in found.rows]
     times = Counter(itertools.chain.from_iterable(cells))
@@ -540,10 +343,9 @@ def _rows(pools: Sequence[_Pool], deadline: float) -> Cover:
         ),
         cells=tuple(sorted(times)),
         uncovered=tuple(gap for pool in pools for gap in pool.gaps(1)),
-        short=(),
         cost=found.cost,
         lower_bound=found.lower_bound,
-        method=found.method,
+        met_at_random=_met_by_rows(pools, times, len(found.rows)),
     )
 
 
@@ -557,3 +359,23 @@ def _row_cells(pools: Sequence[_Pool], row: Sequence[int]) -> list[Cell]:
         for one, other in itertools.combinations(parts, 2)
         for both in itertools.product(one, other)
     ]
+
+
+def _met_by_names(having: Mapping[int, int], names: int, drawn: int) -> float:
+    """Count the cells that so many different names drawn at random meet, in the mean.
+
+    Args:
+        having: How many cells there are of which so many names have one.
+        names: How many there are to draw from.
+        drawn: How many are drawn.
+    """
+    ways = math.comb(names, drawn)
+    return float(sum(cells * (1 - math.comb(names - holders, drawn) / ways) for holders, cells in having.items()))
+
+
+def _met_by_rows(pools: Sequence[_Pool], cells: Iterable[Cell], drawn: int) -> float:
+    """Count the cells that meet in so many rows whose entities are drawn at random, in the mean."""
+    share = {pool.slot: {values: have / len(pool.entities) for values, have in pool.have.items()} for pool in pools}
+    return float(
+        sum(1 - (1 - math.prod(share[slot][values] for slot, values in cell.parts)) ** drawn for cell in cells)
+    )

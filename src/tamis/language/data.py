@@ -15,47 +15,47 @@ Source:
 
 from __future__ import annotations
 
-import codecs
-import csv
 import html
-import io
+import math
+import random
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from tamis.core.errors import ConfigError, FileError, InputError, LimitError
+from tamis.core.errors import ConfigError, FileError, InputError
 from tamis.core.files import write_whole
 from tamis.language import tags
-from tamis.language.corpus import Corpus, Entity, Problem, Report
+from tamis.language.corpus import Corpus, Entity, Report
+from tamis.language.csv_file import MIXED_SCRIPTS, Reading, cleaned, csv_text
 from tamis.language.signature import Signature
-from tamis.language.spelling import MIXED_SCRIPTS
 from tamis.language.vocabulary import PAIRS, concise, features_of
 
 COLUMNS = ("language", "mid", "name", "linguistic_signature", "semantic_type")
 """The columns of CLSE v1.0."""
+OURS = ("provenance", "reviewed")
+"""The columns that we add, with an entry for each pair of the signature."""
 
-_OURS = ("provenance", "reviewed")
-_MAX_BYTES = 500_000_000
-_EXAMPLES = 3
-_NOT_CSV = {
-    b"\x1f\x8b": "packed with gzip; unpack it first",
-    b"PK\x03\x04": "a zip archive or a spreadsheet; save it as CSV",
-    b"\xff\xfe": "UTF-16; save it as UTF-8",
-    b"\xfe\xff": "UTF-16; save it as UTF-8",
-    b"version https://git-lfs": "a pointer of git-lfs, not the file itself; run `git lfs pull`",
-    b"<": "a web page, not the file itself; download the raw file",
-}
+CLSE = {
+    "ar": (899, 21), "bn": (721, 6), "cmn-CN": (530, 5), "cmn-TW": (529, 6), "cs": (1238, 20), "da": (1286, 23),
+    "de": (2922, 37), "en": (4076, 32), "es": (3181, 26), "fr": (4312, 26), "gu": (798, 6), "hi": (950, 18),
+    "id": (705, 9), "it": (2510, 41), "ja": (1063, 47), "jv": (55, 2), "kn": (849, 6), "ko": (885, 9), "ml": (888, 6),
+    "mr": (924, 6), "nl": (1049, 20), "no": (1237, 23), "pl": (1606, 30), "pt": (2464, 25), "ru": (3039, 31),
+    "su": (29, 2), "sv": (1309, 19), "ta": (891, 6), "te": (885, 6), "th": (724, 9), "tr": (1262, 10), "ur": (883, 6),
+    "vi": (612, 8), "yue": (551, 19),
+}  # fmt: skip
+"""Entities, and pairs of attribute and value, of each language: Table 1 of CLSE's docs/clse_details.pdf."""
+
+_ROWS, _ALIKE = 80_893, 10
+_TYPES = tuple(f"Type{number:02}" for number in range(74))
+_LETTERS = {"ar": "ابتثجحخدذرزس", "hi": "कखगघचछजझटठ", "ja": "源氏物語東京大阪", "ru": "абвгдежзиклмнопр"}
 _REPEATED = "repeated row"
 _DERIVED = frozenset(concise(attribute) for attribute, _ in PAIRS)
 _EMPTY = {""}
-DAMAGE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffd]")
-_INVISIBLE = re.compile("[\u00ad\u200b\ufeff]")
 _UNTIDY = re.compile(r"(?:^|[,:])\s|\s(?:[,:]|$)|^,|,,|,$")
 
 
@@ -84,7 +84,6 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
 
         return embedded(persons=persons)
     path = Path(source)
-    check_file(path)
     reading = Reading(path, strict=on_error == "raise")
     read = list(_entities(reading))
     if not reading.count:
@@ -108,10 +107,67 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
     return Corpus(kept, path.name, report)
 
 
+def synthetic(
+    rows: int = _ROWS,
+    *,
+    languages: Sequence[str] = tuple(CLSE),
+    types: Sequence[str] = _TYPES,
+    seed: int,
+) -> Corpus:
+    """Make rows like those of CLSE, which nobody annotated: values and names are drawn, and mean nothing.
+
+    Each language has its share of the rows and its number of pairs of attribute and value from Table 1 of CLSE's
+    documents; the sizes of types are in proportion to 1, 1/2, 1/3 and so on. Up to ten rows have the same signature.
+
+    Args:
+        rows: About how many.
+        languages: Codes of CLSE.
+        types: Semantic types, the largest first.
+        seed: Of everything that is drawn.
+
+    Returns:
+        No rows about persons.
+    """
+    dice = random.Random(seed)
+    attributes: dict[str, list[str]] = {}
+    for attribute, value in PAIRS:
+        if attribute not in ("aliveness", "gender"):
+            attributes.setdefault(attribute, []).append(value)
+    whole = sum(CLSE[language][0] for language in languages) * sum(1 / rank for rank in range(1, len(types) + 1))
+    made: list[Entity] = []
+    for language in languages:
+        entities, pairs = CLSE[language]
+        values = dict(_some(attributes, pairs, dice))
+        letters = _LETTERS.get(language, "abcdefghijklmnop")
+        for rank, semantic_type in enumerate(types, start=1):
+            for signature in _signatures(values, round(rows * entities / whole / rank), dice):
+                name = "".join(dice.choices(letters, k=dice.randint(4, 16))).title()
+                made.append(Entity(language, f"/m/{len(made):06x}", name, semantic_type, signature))
+    return Corpus(tuple(made), "clse-sized")
+
+
+def _some(attributes: Mapping[str, list[str]], pairs: int, dice: random.Random) -> Iterator[tuple[str, list[str]]]:
+    """Draw attributes until there are so many pairs."""
+    for attribute in dice.sample(sorted(attributes), k=len(attributes)):
+        its = attributes[attribute][:pairs]
+        pairs -= len(its)
+        if its:
+            yield attribute, its
+
+
+def _signatures(values: Mapping[str, list[str]], rows: int, dice: random.Random) -> Iterator[Signature]:
+    """Draw signatures of half of the attributes or more, each for one to ten rows."""
+    while rows > 0:
+        chosen = dice.sample(sorted(values), k=dice.randint((len(values) + 1) // 2, len(values)))
+        count = min(rows, dice.randint(1, _ALIKE))
+        rows -= count
+        yield from [Signature.of((attribute, dice.choice(values[attribute])) for attribute in chosen)] * count
+
+
 def save(corpus: Corpus, path: str | Path) -> Path:
     """Write a corpus as a CSV file that `load` reads, with who says what and who reviewed it where that is known.
 
-    Rows of CLSE stay under its licence; `corpus.info()["attribution"]` is the credit to pass on with them.
+    Rows of CLSE stay under its licence; `corpus.attribution` is the credit to pass on with them.
 
     Args:
         corpus: What to write, in its order.
@@ -123,118 +179,43 @@ def save(corpus: Corpus, path: str | Path) -> Path:
     Raises:
         FileError: If it cannot be written there.
     """
-    ours = [name for name in _OURS if any(getattr(one, name) for one in corpus)]
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*COLUMNS, *ours])
-    for one in corpus:
-        marks = (",".join(map(str, getattr(one, name))) for name in ours)
-        writer.writerow([one.language, one.mid, one.name, str(one.signature), one.semantic_type, *marks])
-    return write_whole(path, buffer.getvalue())
+    width = len(COLUMNS) + (len(OURS) if any(one.provenance or one.reviewed for one in corpus) else 0)
+    return write_whole(path, csv_text(row[:width] for row in ((*COLUMNS, *OURS), *map(row_of, corpus))))
 
 
-def check_file(path: Path) -> None:
-    """Refuse what is no CSV file at all, by its beginning.
+def row_of(one: Entity) -> tuple[str, ...]:
+    """Write an entity as a row of the columns COLUMNS and OURS."""
+    marks = (",".join(map(str, its)) for its in (one.provenance, one.reviewed))
+    return one.language, one.mid, one.name, str(one.signature), one.semantic_type, *marks
+
+
+def read_weights(path: str | Path) -> dict[str, float]:
+    """Read what names cost from a CSV file.
+
+    Args:
+        path: A file in UTF-8 with the columns `name`, a name or a mid, and `weight`; others are passed over.
+
+    Returns:
+        What each name or mid costs.
 
     Raises:
-        FileError: If it is missing, empty, or something else.
-        LimitError: If it is larger than 500 MB.
+        FileError: If the file cannot be read, or a weight is no finite number of zero or more; the message names the
+            place.
+        LimitError: If the file is larger than 500 MB.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(1000)
-        size = path.stat().st_size
-    except IsADirectoryError:
-        raise FileError(f"{path}: a folder; give the CSV file in it") from None
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    if not size:
-        raise FileError(f"{path}: empty; get the file again")
-    if size > _MAX_BYTES:
-        raise LimitError(f"{path}: {size} bytes, the limit is {_MAX_BYTES}; cut the file")
-    for sign, meaning in _NOT_CSV.items():
-        if start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(sign):
-            raise FileError(f"{path}: {meaning}")
-    if b"\0" in start.partition(b"\n")[0]:
-        raise FileError(f"{path}:1:{start.index(0) + 1}: holds NUL bytes, as UTF-16 does; save it as UTF-8")
-
-
-class Reading:
-    """A file being read: its rows one by one, and what was wrong with them so far."""
-
-    def __init__(self, path: Path, *, strict: bool) -> None:
-        self.path = path
-        self.strict = strict
-        self.count = 0
-        self.refused = 0
-        self.counts: Counter[str] = Counter()
-        self.examples: list[Problem] = []
-        self.header: list[str] = []
-        self.line = 1
-        self._text: list[str] = []
-
-    def rows(self) -> Iterator[list[str]]:
-        """Give the rows that are not blank, the header first; bytes that are not UTF-8 become lone surrogates."""
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(self._remembered(file), strict=True)
-            while True:
-                self.line = reader.line_num + 1
-                self._text.clear()
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    raise FileError(f"{self.path}:{self.line}:1: {error}; check the quotes of this row") from error
-                if row:
-                    yield row
-                else:
-                    self.note("blank line", "blank line; the file was saved with doubled line ends")
-
-    def _remembered(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            self._text.append(line)
-            yield line
-
-    def note(self, kind: str, message: str, at: str | None = None) -> None:
-        """Count a problem of the row at hand, and keep it if there are few like it.
-
-        Args:
-            kind: What sort of problem.
-            message: One line.
-            at: The name of a column, or a character of the row; the row's beginning by default.
-        """
-        self.counts[kind] += 1
-        alike = [one.message for one in self.examples if one.kind == kind]
-        if len(alike) < _EXAMPLES and message not in alike:
-            self.examples.append(self.problem(kind, message, at))
-
-    def refuse(self, kind: str, message: str, at: str | None = None) -> None:
-        """Stop at the row at hand, or count it as refused; the arguments are those of `note`."""
-        if self.strict:
-            raise FileError(str(self.problem(kind, message, at)))
-        self.refused += 1
-        self.note(kind, message, at)
-
-    def problem(self, kind: str, message: str, at: str | None = None) -> Problem:
-        """Say where in the row at hand a problem is; the arguments are those of `note`."""
-        text = "".join(self._text)
-        offset = _field(text, self.header.index(at)) if at in self.header else text.index(at or "")
-        lines = re.split(r"\r\n|\r|\n", text[:offset])
-        return Problem(kind, str(self.path), self.line + len(lines) - 1, len(lines[-1]) + 1, message)
-
-
-def _field(text: str, number: int) -> int:
-    """Find where a field begins in the text of a row."""
-    fields, start, quoted, inside = 0, 0, False, False
-    for offset, letter in enumerate(text):
-        if fields == number:
-            return offset
-        if letter == '"' and (quoted or offset == start):
-            quoted, inside = True, not inside
-        elif letter == "," and not inside:
-            fields, start, quoted = fields + 1, offset + 1, False
-    return len(text)
+    reading = Reading(Path(path))
+    weights: dict[str, float] = {}
+    for fields in reading.records(("name", "weight")):
+        name, text = cleaned(fields["name"]), fields["weight"].strip()
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = math.nan
+        if not 0 <= weight <= sys.float_info.max:
+            raise reading.error(f"the weight is {text!r}; expected a finite number, zero or more", "weight")
+        if weights.setdefault(name, weight) != weight:
+            raise reading.error(f"{name!r} has another weight in an earlier row; keep one", "weight")
+    return weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,32 +230,19 @@ class _Annotation:
 
 def _entities(reading: Reading) -> Iterator[Entity]:
     """Give the rows that can be used, each once."""
-    rows = reading.rows()
-    header = reading.header = [name.strip() for name in next(rows, [])]
-    check_header(header, reading, COLUMNS)
-    for name in header:
-        if name not in COLUMNS and name not in _DERIVED and name not in _OURS:
+    records = reading.records(COLUMNS, optional=OURS)
+    for name in reading.header:
+        if name not in COLUMNS and name not in _DERIVED and name not in OURS:
             reading.note("unknown column", f"column {name!r} is not read", name)
-    places = [header.index(name) for name in COLUMNS]
-    derived = {name: place for place, name in enumerate(header) if name in _DERIVED}
-    ours = {name: header.index(name) for name in _OURS if name in header}
+    derived = [name for name in reading.header if name in _DERIVED]
     annotations: dict[str, _Annotation] = {}
     agreed: dict[str, list[str]] = {}
     seen: set[Entity] = set()
     first: dict[tuple[str, str, str], tuple[Entity, int]] = {}
-    for row in rows:
-        reading.count += 1
-        if len(row) != len(header):
-            hint = "quote fields that hold commas" if len(row) > len(header) else "complete the row"
-            reading.refuse("wrong number of fields", f"fields: {len(row)}, in the header {len(header)}; {hint}")
+    for fields in records:
+        entity = _entity(fields, reading, annotations)
+        if entity is None or (entity := _marked(entity, fields, reading)) is None:
             continue
-        entity = _entity([row[place] for place in places], reading, annotations)
-        if entity is None:
-            continue
-        marked = _marked(entity, {name: row[place] for name, place in ours.items()}, reading)
-        if marked is None:
-            continue
-        entity = marked
         if entity in seen:
             reading.note(_REPEATED, f"{entity.name!r} stands in an earlier row just so")
             continue
@@ -282,32 +250,16 @@ def _entities(reading: Reading) -> Iterator[Entity]:
         earlier, line = first.setdefault((entity.language, entity.mid, entity.name), (entity, reading.line))
         if earlier is not entity and entity.mid:
             _note_conflict(entity, earlier, line, reading)
-        cells = [row[place] for place in derived.values()]
+        its = [fields[name] for name in derived]
         raw = entity.signature.raw
-        if cells != agreed.get(raw) and _columns_agree(row, derived, entity.signature, reading):
-            agreed[raw] = cells
+        if its != agreed.get(raw) and _columns_agree(dict(zip(derived, its, strict=True)), entity.signature, reading):
+            agreed[raw] = its
         yield entity
 
 
-def check_header(header: list[str], reading: Reading, columns: Sequence[str]) -> None:
-    """Refuse a header that lacks a column or has one twice."""
-    where = f"{reading.path}:{reading.line}:1"
-    missing = [name for name in columns if name not in header]
-    if missing and len(header) == 1 and (mark := next((mark for mark in ";\t|" if mark in header[0]), None)):
-        raise FileError(f"{where}: fields are separated by {mark!r}; save it with commas")
-    if missing:
-        raise FileError(f"{where}: the header lacks {', '.join(missing)}; expected {','.join(columns)}")
-    twice = next((name for name, count in Counter(header).items() if count > 1), None)
-    if twice is not None:
-        raise FileError(f"{where}: the header names {twice!r} twice; keep one")
-
-
-def _entity(fields: list[str], reading: Reading, annotations: dict[str, _Annotation]) -> Entity | None:
+def _entity(fields: Mapping[str, str], reading: Reading, annotations: dict[str, _Annotation]) -> Entity | None:
     """Read one row, or refuse it."""
-    if found := DAMAGE.search("".join(fields)):
-        reading.refuse("bad character", damage(found[0]), found[0])
-        return None
-    tag, mid, name, raw, semantic_type = fields
+    tag, mid, name, raw, semantic_type = (fields[column] for column in COLUMNS)
     try:
         language = tags.canonical(tag)
     except InputError as error:
@@ -339,10 +291,10 @@ def _entity(fields: list[str], reading: Reading, annotations: dict[str, _Annotat
     return Entity(language, mid, clean, semantic_type, annotation.signature, person)
 
 
-def _marked(entity: Entity, ours: dict[str, str], reading: Reading) -> Entity | None:
+def _marked(entity: Entity, fields: Mapping[str, str], reading: Reading) -> Entity | None:
     """Read what our columns say of each pair, or refuse the row."""
     pairs = len(entity.signature.pairs)
-    marks = {name: tuple(map(str.strip, text.split(","))) for name, text in ours.items() if text.strip()}
+    marks = {name: tuple(map(str.strip, fields[name].split(","))) for name in OURS if fields[name].strip()}
     for name, its in marks.items():
         if len(its) != pairs:
             reading.refuse("bad marks", f"{name} has {len(its)} entries; expected {pairs}, one for each pair", name)
@@ -352,28 +304,6 @@ def _marked(entity: Entity, ours: dict[str, str], reading: Reading) -> Entity | 
         reading.refuse("bad marks", f"reviewed has {wrong[0]!r}; expected numbers of reviewers", "reviewed")
         return None
     return replace(entity, provenance=provenance, reviewed=tuple(map(int, counts))) if marks else entity
-
-
-def damage(letter: str) -> str:
-    """Say what is wrong with a character that has no place in data."""
-    if "\udc80" <= letter <= "\udcff":
-        return f"byte 0x{ord(letter) - 0xDC00:02X} is not UTF-8; save the file as UTF-8"
-    if letter == "\ufffd":
-        return "U+FFFD stands for a character that was lost; get the row from its source"
-    if unicodedata.category(letter) == "Cf":
-        return f"U+{ord(letter):04X} turns the direction of reading; take it out"
-    return f"U+{ord(letter):04X} is a control character or a line break; take it out"
-
-
-def cleaned(name: str) -> str:
-    """Compose a name (NFC), and rid it of spaces around it and of invisible marks without meaning; joiners stay.
-
-    >>> cleaned(" Cafe\u0301\u200b")
-    'Café'
-    """
-    if name.isascii():
-        return name.strip()
-    return unicodedata.normalize("NFC", _INVISIBLE.sub("", name)).strip()
 
 
 def _name_oddities(name: str, clean: str, mid: str) -> Iterator[tuple[str, str]]:
@@ -442,17 +372,17 @@ def _note_conflict(entity: Entity, first: Entity, line: int, reading: Reading) -
             reading.note("conflicting gender", message)
 
 
-def _columns_agree(row: list[str], derived: dict[str, int], signature: Signature, reading: Reading) -> bool:
+def _columns_agree(derived: Mapping[str, str], signature: Signature, reading: Reading) -> bool:
     """Compare the columns of v1.1 with the signature; where attributes share a column, either value will do."""
     columns: dict[str, set[str]] = {}
     for attribute, value in signature.pairs:
         columns.setdefault(concise(attribute), set()).add(value)
-    for column, place in derived.items():
+    for column, value in derived.items():
         expected = columns.get(column, _EMPTY)
-        if row[place] not in expected:
+        if value not in expected:
             reading.note(
                 "column disagrees",
-                f"column {column!r} has {row[place]!r}, the signature {' or '.join(map(repr, sorted(expected)))}; "
+                f"column {column!r} has {value!r}, the signature {' or '.join(map(repr, sorted(expected)))}; "
                 "the signature is right",
                 column,
             )

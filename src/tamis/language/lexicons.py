@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from tamis.core.errors import MissingExtraError
-from tamis.language.facts import Fact
+from tamis.language.signature import Fact
 
 LEXICONS = {"pl": "polish-inflection-data", "ru": "pymorphy3-dicts-ru"}
 """The languages that have a dictionary, and the package that holds it."""
@@ -115,7 +115,12 @@ def _polish(name: str, common: bool, typed: bool) -> Iterator[tuple[str, str]]:
 
 
 def _polish_masculine(lemma: str, inflect: Any) -> str:
-    """Tell the three masculine genders by the accusative, as grammars do; nothing if it has several forms."""
+    """Tell the three masculine genders by the accusative; nothing if it has several forms.
+
+    Source:
+        O. E. Swan, "A Grammar of Contemporary Polish", 2002: the accusative is like the genitive in the
+        singular of animate and in the plural of personal nouns. What to do with several forms is our choice.
+    """
     forms = inflect.odmien_warianty
 
     def like(number: str, case: str) -> bool:

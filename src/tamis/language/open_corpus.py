@@ -3,9 +3,8 @@
 It is one packed file, `open/open.tsv.gz`, built from what lies beside it: `concepts.tsv` lists the things, and a table
 for each language names and annotates them by hand. The build adds
 
-- the names of countries, cities, months and the like from CLDR, where the hand gives none;
-- what dictionaries and rules know, where the hand is silent: the hand is believed before a dictionary, and that before
-  a rule;
+- the names of countries, cities, months and the like from CLDR, where the table has none;
+- what dictionaries and rules know: manual annotation comes before a dictionary, and that before a rule;
 - what reviewers found, from the sheets in `open/reviews`, if there are any.
 
 Then the selection rule of CLSE holds: of rows with the same language, semantic type and signature ten are kept. Names
@@ -21,7 +20,6 @@ Source:
 from __future__ import annotations
 
 import gzip
-import re
 import unicodedata
 import zlib
 from collections import Counter
@@ -32,21 +30,20 @@ from typing import NamedTuple
 
 from tamis.core.errors import FileError, InputError, nearest, one_line
 from tamis.core.files import write_whole
-from tamis.language.cldr import Names
-from tamis.language.corpus import Corpus, Entity, Report
-from tamis.language.facts import Fact, merged
+from tamis.language.cldr import PREFIX, Names
+from tamis.language.corpus import MID, Corpus, Entity, Report
+from tamis.language.csv_file import DAMAGE, INVISIBLE
+from tamis.language.data import COLUMNS, OURS, row_of
 from tamis.language.lexicons import lexicon_facts
 from tamis.language.reviewing import import_review
-from tamis.language.signature import Signature
-from tamis.language.spelling import rule_facts
+from tamis.language.rules import rule_facts
+from tamis.language.signature import Fact, Signature, merged
 from tamis.language.vocabulary import PAIRS
 
 OPEN = Path(__file__).with_name("open")
 """The folder of the corpus and of what it is made of."""
 PER_CELL = 10
 """Rows with the same language, type and signature that are kept."""
-COLUMNS = ("language", "mid", "name", "linguistic_signature", "semantic_type", "provenance", "reviewed")
-"""The columns of the packed file; the last two hold an entry for each pair of the signature."""
 HEADER = (
     "# The open corpus of tamis: made for this package, in the attribute vocabulary of CLSE; no part of CLSE, and none "
     "of its rows.",
@@ -57,11 +54,10 @@ HEADER = (
 )
 """What the packed file says of itself."""
 
-_CLDR = "cldr/"
-_LEXICONS = ("pl",)  # the Russian dictionary is CC BY-SA, so nothing of it goes into the package
+_COLUMNS = (*COLUMNS, *OURS)
+_MAY_SHIP = ("pl",)  # the Russian dictionary is CC BY-SA, so nothing of it goes into the package
 _EXTRA = "extra/"
 _PERSON = "Person"
-_BAD = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2066-\u2069\ufeff\ufffd]")
 
 
 @cache
@@ -95,8 +91,8 @@ def read(path: Path, *, persons: bool = True) -> Corpus:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise FileError(f"{path}: cannot be read ({one_line(error)}); install tamis again") from error
     table = [line.split("\t") for line in lines if not line.startswith("#")]
-    if not table or tuple(table[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in table):
-        raise FileError(f"{path}: not in the format of this version, {', '.join(COLUMNS)}; install tamis again")
+    if not table or tuple(table[0]) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in table):
+        raise FileError(f"{path}: not in the format of this version, {', '.join(_COLUMNS)}; install tamis again")
     signatures = {text: Signature(text) for text in {row[3] for row in table[1:]}}
     entities = tuple(
         Entity(
@@ -122,20 +118,11 @@ def write(corpus: Corpus, path: Path = OPEN / "open.tsv.gz") -> None:
     Args:
         corpus: As `build` returns it.
         path: The file; it is replaced as a whole.
+
+    Raises:
+        FileError: If it cannot be written there.
     """
-    rows = [
-        (
-            one.language,
-            one.mid,
-            one.name,
-            str(one.signature),
-            one.semantic_type,
-            ",".join(one.provenance),
-            ",".join(map(str, one.reviewed)),
-        )
-        for one in corpus
-    ]
-    text = "".join(f"{line}\n" for line in (*HEADER, *map("\t".join, (COLUMNS, *rows))))
+    text = "".join(f"{line}\n" for line in (*HEADER, *map("\t".join, (_COLUMNS, *map(row_of, corpus)))))
     write_whole(path, gzip.compress(text.encode(), mtime=0))
 
 
@@ -158,7 +145,7 @@ def build(folder: Path = OPEN) -> Corpus:
     entities: list[Entity] = []
     counts: Counter[str] = Counter()
     for path in sorted(folder.glob("*.tsv")):
-        if path.name != "concepts.tsv" and not path.name.startswith("gaps."):
+        if path.name not in ("concepts.tsv", "gaps.tsv"):
             entities += _language(path, concepts, counts)
     place = {(one.language, one.mid, one.name): number for number, one in enumerate(entities)}
     corpus = Corpus(tuple(entities))
@@ -177,31 +164,31 @@ def build(folder: Path = OPEN) -> Corpus:
         if cells[one.language, one.semantic_type, one.signature] <= PER_CELL:
             kept.append(one)
     counts["more than ten alike"] = len(entities) - len(kept)
-    rows = len(kept) + counts.total()
-    return Corpus(tuple(kept), "open", Report(rows=rows, kept=len(kept), refused=counts.total(), counts=dict(counts)))
+    report = Report(rows=len(kept) + counts["no name"], kept=len(kept), refused=counts["no name"], counts=dict(counts))
+    return Corpus(tuple(kept), "open", report)
 
 
 def gaps(folder: Path = OPEN) -> dict[tuple[str, str, str], str]:
     """Read why some values have fewer than five entities.
 
     Args:
-        folder: Holds `gaps.*.tsv`.
+        folder: Holds `gaps.tsv`.
 
     Returns:
-        A reason for each language, attribute and value.
+        A reason for each language, attribute and value; the value `*` stands for all of the attribute.
 
     Raises:
-        FileError: If a table is wrong.
+        FileError: If the table is wrong.
     """
-    reasons = {}
-    for path in sorted(folder.glob("gaps.*.tsv")):
-        for _, row in _table(path, ("language", "attribute", "value", "reason")):
-            reasons[row["language"], row["attribute"], row["value"]] = row["reason"]
-    return reasons
+    columns = ("language", "attribute", "value", "reason")
+    return {
+        (row["language"], row["attribute"], row["value"]): row["reason"]
+        for _, row in _table(folder / "gaps.tsv", columns)
+    }
 
 
 class _Row(NamedTuple):
-    """A thing in a language, as the hand has it."""
+    """A thing in a language, as its table has it."""
 
     key: str
     name: str
@@ -222,7 +209,8 @@ def _table(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, 
         fields = line.split("\t")
         if len(fields) > len(header):
             raise FileError(f"{path}:{number}:1: {len(fields)} fields; expected {len(header)}, with tabs between")
-        if found := _BAD.search(line.replace("\t", "")):
+        text = line.replace("\t", "")
+        if found := DAMAGE.search(text) or INVISIBLE.search(text):
             raise FileError(
                 f"{path}:{number}:{line.index(found[0]) + 1}: U+{ord(found[0]):04X} has no place here; remove it"
             )
@@ -265,27 +253,27 @@ def _language(path: Path, concepts: Mapping[str, str], counts: Counter[str]) -> 
     language, names = path.stem, Names(path.stem)
     rows = list(_hand(path, concepts))
     annotated = {row.key for _, row in rows}
-    bare = [_Row(key, "", (), concepts[key]) for key in concepts if key.startswith(_CLDR) and key not in annotated]
+    bare = [_Row(key, "", (), concepts[key]) for key in concepts if key.startswith(PREFIX) and key not in annotated]
     rows += [(str(path), row) for row in bare]
     rank = {key: place for place, key in enumerate(concepts)}
     rows.sort(key=lambda row: (rank.get(row[1].key, len(rank)), row[1].key))
     seen = set()
     for place, (key, given, hand, semantic_type) in rows:
-        name = given or (names[key] if key.startswith(_CLDR) else "")
+        name = given or (names[key] if key.startswith(PREFIX) else "")
         if not name:
             counts["no name"] += 1
             continue
         if (key, name) in seen:
             raise FileError(f"{place}: {key} is named {name!r} in an earlier row; keep one")
         seen.add((key, name))
-        known = lexicon_facts(name, language, semantic_type) if language in _LEXICONS else []
+        known = lexicon_facts(name, language, semantic_type) if language in _MAY_SHIP else []
         facts = merged(hand, known, rule_facts(name, language, semantic_type))
         yield Entity(
             language,
-            f"tamis:{key}",
+            f"{MID}{key}",
             name,
             semantic_type,
-            Signature(",".join(f"{fact.attribute}:{fact.value}" for fact in facts)),
+            Signature.of(fact.pair for fact in facts),
             semantic_type == _PERSON,
             provenance=tuple(fact.provenance for fact in facts),
         )

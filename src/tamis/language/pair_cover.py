@@ -1,8 +1,15 @@
 """The fewest rows, one candidate for each of several slots, in which every two cells of different slots meet.
 
-A row is a test case: a template with its slots filled. If every candidate has one cell, the rows are a covering array
-of strength 2. How many are needed is bounded from below through pairs of slots: a cell of one slot has to meet every
-cell of the other, so it is in as many rows as the smallest cover of the other slot has candidates.
+A row is a test case: a template with its slots filled. If every candidate has one cell, the rows are what combinatorial
+testing calls a covering array of strength 2. How many are needed is bounded from below through pairs of slots: a cell
+of one slot has to meet every cell of the other, so it is in as many rows as the smallest cover of the other slot has
+candidates.
+
+Source:
+    Rows are built one at a time, each from what makes most pairs meet anew, after D. M. Cohen, S. R. Dalal,
+    M. L. Fredman, G. C. Patton, "The AETG System", IEEE Transactions on Software Engineering 23(7), 1997. It draws
+    several rows at random and keeps the best; here the two best candidates begin and nothing is drawn. Candidates with
+    several cells, their costs, dropping rows that turn out superfluous, and the bound are our choice.
 """
 
 from __future__ import annotations
@@ -17,7 +24,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.language.set_cover import Method, SetCover, cheapest_cover, fractional_bound, undominated
+from tamis.language.set_cover import SetCover, cheapest_cover, fractional_bound, undominated
 
 _Row: TypeAlias = tuple[int, ...]
 _Meetings: TypeAlias = dict[tuple[int, int], NDArray[np.bool_]]
@@ -69,8 +76,6 @@ class PairCover:
     """What all candidates in all rows cost."""
     lower_bound: int
     """No rows that do the same cost less."""
-    method: Method
-    """Exact if all rows that matter were searched; the greedy ones are as cheap where the lower bound says so."""
 
 
 def cheapest_rows(slots: Sequence[Slot], *, deadline: float = math.inf) -> PairCover:
@@ -95,14 +100,13 @@ def cheapest_rows(slots: Sequence[Slot], *, deadline: float = math.inf) -> PairC
         small.append(cheapest_cover(slot.held, wanted=wanted, costs=slot.costs, deadline=deadline).chosen)
     rows = min((_built(slots, meetings, some) for some in (kept, small)), key=lambda rows: (_cost(slots, rows), rows))
     bound = _bound(slots, deadline) if rows else 0
-    method: Method = "greedy"
     if _cost(slots, rows) > bound and math.prod(map(len, kept)) <= _ROWS:
         every = list(itertools.product(*kept))
         found = _searched(slots, meetings, every, deadline)
         bound = max(bound, found.lower_bound)
-        if found.method == "exact" or found.cost < _cost(slots, rows):
-            rows, method = [every[index] for index in found.chosen], found.method
-    return PairCover(tuple(sorted(rows)), _cost(slots, rows), bound, method)
+        if found.cost < _cost(slots, rows):
+            rows = [every[index] for index in found.chosen]
+    return PairCover(tuple(sorted(rows)), _cost(slots, rows), bound)
 
 
 def _cost(slots: Sequence[Slot], rows: Sequence[_Row]) -> int:

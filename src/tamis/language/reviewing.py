@@ -2,36 +2,33 @@
 
 A sheet is a CSV file with one question a row: is this value of this attribute right for this name? Whoever speaks the
 language writes `yes`, `no` or `unsure`, after a no perhaps the right value, and their name. What all who judged agree
-on is taken over; what they quarrel about stays as it is and is told.
-
-A cell that a spreadsheet could take for a formula has an apostrophe before it, which reading takes off.
+on is taken over. Disputed pairs are left unchanged and reported.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from tamis.core.errors import ConfigError, FileError, InputError, nearest
+from tamis.core.errors import ConfigError, InputError, nearest
 from tamis.core.files import write_whole
+from tamis.language.cldr import glosses
 from tamis.language.corpus import Corpus, Entity
-from tamis.language.data import DAMAGE, Reading, check_file, check_header, damage
-from tamis.language.signature import Signature
+from tamis.language.csv_file import Reading, csv_text, escaped, unescaped
+from tamis.language.metrics import cohen_kappa
+from tamis.language.signature import Fact, Signature
 from tamis.language.vocabulary import KINDS, PAIRS, features_of
 
 COLUMNS = ("id", "name", "gloss", "attribute", "value", "question", "verdict", "correction", "comment", "reviewer")
 """The columns of a sheet; the last four are for the reviewer."""
 VERDICTS = ("yes", "no", "unsure")
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_READ = ("id", "name", "attribute", "value", "verdict", "correction", "reviewer")
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value:
         ConfigError: If `per_value` is less than one.
         FileError: If the file cannot be written.
         InputError: If the corpus has no such language, or nothing is annotated in it.
+        MissingExtraError: If langcodes or, for names from CLDR, Babel is not installed.
     """
     if per_value is not None and per_value < 1:
         raise ConfigError(f"per_value is {per_value}; expected one or more, or None for all")
@@ -92,13 +90,13 @@ def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value:
             asked.setdefault(pair, {}).setdefault((_id(one), one.name), one)
     if not asked:
         raise InputError(f"{corpus.name}: nothing is annotated in {language!r}; annotate it first")
-    glosses = {one.mid: one.name for one in reversed(corpus.entities) if one.language == "en" and one.mid}
+    english = glosses(corpus)
     rows = [
-        [_id(one), one.name, glosses.get(one.mid, ""), *pair, _question(one.name, *pair), "", "", "", ""]
+        [_id(one), one.name, english.get(one.mid, ""), *pair, _question(one.name, *pair), "", "", "", ""]
         for pair in sorted(asked)
         for one in _spread(list(asked[pair].values()), per_value)
     ]
-    _write(Path(path), rows)
+    write_whole(path, f"\ufeff{csv_text([COLUMNS, *([escaped(field) for field in row] for row in rows)])}")
     return len(rows)
 
 
@@ -112,8 +110,11 @@ def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
         corpus: The corpus from which the sheets were exported; one that already holds them would count them twice.
         paths: Sheets, in any number and by any number of reviewers.
 
+    Returns:
+        The corpus after review, with what was changed and how far reviewers agree.
+
     Raises:
-        FileError: If a sheet cannot be read or does not fit the corpus; the message tells the place.
+        FileError: If a sheet cannot be read or does not fit the corpus; the message names the place.
         LimitError: If a sheet is larger than 500 MB.
     """
     entities: dict[tuple[str, str], list[Entity]] = {}
@@ -150,29 +151,6 @@ def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
         removed=counts["removed"],
         disputed=tuple(disputed),
     )
-
-
-def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float:
-    """Measure how much more two raters agree than by chance.
-
-    Args:
-        first: The labels that one rater gave.
-        second: Those of the other, for the same things.
-
-    Returns:
-        1 for full agreement, 0 for that of chance; NaN if chance alone agrees fully, or if there are no labels.
-
-    Source:
-        J. Cohen, "A coefficient of agreement for nominal scales", 1960.
-
-    >>> cohen_kappa(["f", "f", "m", "m"], ["f", "m", "m", "m"])
-    0.5
-    """
-    n = len(first)
-    agreed = n * sum(one == other for one, other in zip(first, second, strict=True))
-    counts = Counter(second)
-    chance = sum(count * counts[label] for label, count in Counter(first).items())
-    return (agreed - chance) / (n * n - chance) if n * n != chance else math.nan
 
 
 class _Item(NamedTuple):
@@ -218,38 +196,23 @@ def _spread(entities: list[Entity], most: int | None) -> list[Entity]:
     return [entities[place * len(entities) // most] for place in range(most)]
 
 
-def _write(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
-    writer.writerows(map(escaped, row) for row in rows)
-    write_whole(path, f"\ufeff{buffer.getvalue()}")
-
-
 def _read(
     path: Path, entities: Mapping[tuple[str, str], list[Entity]], answers: dict[_Item, dict[str, _Answer]]
 ) -> None:
     """Add the answers of a sheet to those of others."""
-    check_file(path)
-    reading = Reading(path, strict=True)
-    rows = reading.rows()
-    header = reading.header = [name.strip() for name in next(rows, [])]
-    check_header(header, reading, COLUMNS)
-    for row in rows:
-        if len(row) > len(header):
-            reading.refuse("", f"fields: {len(row)}, in the header {len(header)}; quote cells that hold commas")
-        cells = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(_unescaped, row), strict=False))
-        verdict = cells["verdict"].strip().casefold()
-        if not verdict and not cells["correction"].strip():
+    reading = Reading(path)
+    for fields in reading.records(_READ, short=True):
+        cells = {name: unescaped(fields[name]).strip() for name in _READ}
+        answer = _Answer(cells["verdict"].casefold(), cells["correction"])
+        if not any(answer):
             continue
-        item = _Item(*(cells[name].strip() for name in _Item._fields))
-        answer = _Answer(verdict, cells["correction"].strip())
+        item = _Item(*(cells[name] for name in _Item._fields))
         reviewer = " ".join(cells["reviewer"].split())
         if wrong := _wrong(item, answer, reviewer, entities):
-            raise FileError(str(reading.problem("", wrong.message, wrong.column)))
+            raise reading.error(wrong.message, wrong.column)
         if answers.setdefault(item, {}).setdefault(reviewer, answer) != answer:
             message = f"{reviewer!r} gave another answer to this question before; keep one"
-            raise FileError(str(reading.problem("", message, "verdict")))
+            raise reading.error(message, "verdict")
 
 
 class _Wrong(NamedTuple):
@@ -262,9 +225,6 @@ class _Wrong(NamedTuple):
 def _wrong(
     item: _Item, answer: _Answer, reviewer: str, entities: Mapping[tuple[str, str], list[Entity]]
 ) -> _Wrong | None:
-    for column, text in (*item._asdict().items(), *answer._asdict().items(), ("reviewer", reviewer)):
-        if found := DAMAGE.search(text):
-            return _Wrong(column, damage(found[0]))
     if answer.verdict not in VERDICTS:
         return _Wrong("verdict", f"the verdict is {answer.verdict!r}; expected yes, no or unsure")
     if not reviewer:
@@ -287,19 +247,6 @@ def _wrong(
             "correction", f"{item.attribute} has no value {answer.correction!r}; {nearest(answer.correction, values)}"
         )
     return None
-
-
-def escaped(cell: str) -> str:
-    """Put an apostrophe before a cell that a spreadsheet could take for a formula.
-
-    >>> escaped("=1+1"), escaped("Омск")
-    ("'=1+1", 'Омск')
-    """
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def _unescaped(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def _label(item: _Item, answer: _Answer) -> str:
@@ -329,20 +276,17 @@ def _changed(one: Entity, changes: Mapping[tuple[str, str], _Change]) -> Entity:
     """Put the changes into a row, if it has such pairs."""
     if not changes:
         return one
-    pairs = one.signature.pairs
-    annotated = []
-    for pair, provenance, reviewed in zip(
-        pairs, one.provenance or ("",) * len(pairs), one.reviewed or (0,) * len(pairs), strict=True
-    ):
-        change = changes.get(pair, _Change(pair[1], 0, ""))
-        if change.value == pair[1]:
-            annotated.append((*pair, provenance, reviewed + change.reviewers))
+    facts = []
+    for fact in one.facts:
+        change = changes.get(fact.pair, _Change(fact.value, 0, ""))
+        if change.value == fact.value:
+            facts.append(fact._replace(reviewed=fact.reviewed + change.reviewers))
         elif change.value:
-            annotated.append((pair[0], change.value, change.provenance, change.reviewers))
-    annotated.sort()
+            facts.append(Fact(fact.attribute, change.value, change.provenance, change.reviewers))
+    facts.sort()
     return replace(
         one,
-        signature=Signature(",".join(f"{attribute}:{value}" for attribute, value, _, _ in annotated)),
-        provenance=tuple(provenance for _, _, provenance, _ in annotated),
-        reviewed=tuple(reviewed for _, _, _, reviewed in annotated),
+        signature=Signature.of(fact.pair for fact in facts),
+        provenance=tuple(fact.provenance for fact in facts),
+        reviewed=tuple(fact.reviewed for fact in facts),
     )

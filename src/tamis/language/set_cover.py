@@ -1,12 +1,20 @@
-"""The cheapest sets that together hold every element as often as it is wanted: exact, proven, and with one answer.
+"""The cheapest sets that together hold every element as often as it is wanted: exact, and proven.
 
-Of all cheapest covers the answer is the one of the fewest sets, and of these the one whose indices come first, so that
-it depends on the instance alone. The way there:
+In the terms of the field this is weighted set multicover, and how often an element is wanted its demand. The way:
 
-- reductions in integers that keep this answer: forced sets, implied elements, dominated sets, separate parts;
+- reductions in integers: sets in every cover, implied elements, dominated sets, separate parts, and reduced-cost
+  fixing, which drops sets that no cover better than the one at hand can have;
 - for parts of few elements, a search through what can be left to cover;
 - for others a linear relaxation, whose prices give a lower bound that is checked in integers, and a greedy cover; where
-  these two do not meet, and to settle ties, HiGHS, the solver of mixed-integer programs in scipy.
+  these two do not meet, HiGHS, the solver of mixed-integer programs in scipy.
+
+The same sets in the same order give the same answer, unless time runs out.
+
+Source:
+    Reductions and reduced-cost fixing: A. Caprara, P. Toth, M. Fischetti, "Algorithms for the Set Covering Problem",
+    Annals of Operations Research 98, 2000. Greedy: V. Chvatal, "A Greedy Heuristic for the Set-Covering Problem",
+    1979. HiGHS: Q. Huangfu, J. A. J. Hall, "Parallelizing the dual revised simplex method", 2018. Demands above one in
+    the reductions, and bounds that are sums of integers, are our choice.
 """
 
 from __future__ import annotations
@@ -18,17 +26,15 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Method: TypeAlias = Literal["exact", "greedy"]
-"""How a cover was found: proven step by step, or greedily because time ran out."""
+if TYPE_CHECKING:
+    from jaxtyping import Int64
 
-_Integers: TypeAlias = NDArray[np.int64]
 _PRICE = 2**24
-_TIES = 20
 _FEW = 14
 
 
@@ -42,8 +48,6 @@ class SetCover:
     """What they cost together."""
     lower_bound: int
     """No cover costs less."""
-    method: Method
-    """Greedy if time ran out for any part of the sets."""
 
 
 def cheapest_cover(
@@ -51,20 +55,25 @@ def cheapest_cover(
 ) -> SetCover:
     """Choose the cheapest sets that hold every element as often as it is wanted.
 
-    Among the cheapest covers it takes the smallest, and among these the one whose sorted indices come first. What the
-    reductions leave open at the deadline is covered greedily; if only ties are open then, the solver settles them.
+    No chosen set is superfluous, not even one that costs nothing.
 
     Args:
         sets: The elements of each set. Each set can be chosen once.
         wanted: How many chosen sets must hold each element; an element that fewer sets hold wants all of them.
         costs: The cost of each set, zero or more.
-        deadline: When to stop looking for the best, in seconds of `time.monotonic`.
+        deadline: When to stop looking for the best, in seconds of `time.monotonic`; what the reductions leave open
+            then is covered greedily.
+
+    Returns:
+        The sets, and a lower bound: equal to their cost if they are proven cheapest.
 
     >>> sets = [frozenset({0, 1}), frozenset({2, 3}), frozenset({0, 1, 2}), frozenset({3})]
     >>> cheapest_cover(sets, wanted=[1, 1, 1, 1], costs=[1, 1, 1, 1]).chosen
     (0, 1)
     """
-    return _cover(_problem(sets, wanted, costs), deadline)
+    found = _cover(_problem(sets, wanted, costs), deadline)
+    chosen = _needed(found.chosen, _problem(sets, wanted, costs))
+    return SetCover(tuple(chosen), sum(costs[index] for index in chosen), found.lower_bound)
 
 
 def undominated(sets: Sequence[frozenset[int]], *, wanted: Sequence[int], costs: Sequence[int]) -> list[int]:
@@ -95,18 +104,22 @@ def fractional_bound(sets: Sequence[frozenset[int]], *, wanted: Sequence[int], c
         sets: The elements of each set; every element that is wanted is in one.
         wanted: How many uses of sets must hold each element.
         costs: The cost of one use of each set, zero or more.
+
+    Returns:
+        A whole number that is not above the cost.
     """
     problem = _problem(sets, wanted, costs)
     if not problem.wanted:
         return 0
-    program = _Program(problem, math.inf)
-    goal = np.array([costs[index] for index in sorted(problem.sets)], dtype=np.int64)
-    prices = program.prices(goal, None)
-    prices[program.matrix[:, goal == 0].sum(axis=1) > 0] = 0
+    program = _Program(problem)
+    prices = program.prices(None)
+    prices[program.matrix[:, program.costs == 0].sum(axis=1) > 0] = 0
     paid = prices @ program.matrix
     # Prices prove their sum if no set's elements are priced above its cost; rounding is undone by the worst ratio.
-    worst = max((Fraction(int(price), int(cost)) for price, cost in zip(paid, goal, strict=True) if price), default=1)
-    return math.ceil(int(prices @ program.wanted) / Fraction(worst))
+    worst = max(
+        (Fraction(int(one), int(cost)) for one, cost in zip(paid, program.costs, strict=True) if one), default=1
+    )
+    return math.ceil(int(prices @ program.wanted) / Fraction(worst)) * program.unit
 
 
 def _problem(sets: Sequence[frozenset[int]], wanted: Sequence[int], costs: Sequence[int]) -> _Problem:
@@ -155,7 +168,7 @@ def _bits(mask: int) -> Iterator[int]:
 
 
 def _reduce(problem: _Problem) -> list[int]:
-    """Shrink a problem without changing its answer, and return the sets that are in every cover."""
+    """Shrink a problem without changing what its cheapest cover costs, and return the sets that are in every cover."""
     forced: list[int] = []
     size = None
     while size != (size := (len(problem.sets), len(problem.wanted))):
@@ -171,8 +184,8 @@ def _reduce(problem: _Problem) -> list[int]:
 def _drop_dominated(problem: _Problem) -> None:
     """Drop sets that others make useless.
 
-    A set can be swapped for one that holds the same and more, costs no more and, at the same cost, comes first. Once as
-    many such sets are chosen as any of its elements is wanted, it is not even needed beside them.
+    A set can be swapped for one that holds the same or more and costs no more. Once as many such sets are chosen as any
+    of its elements is wanted, it is not even needed beside them.
     """
     kept: dict[int, int] = {}
     keepers: dict[int, list[int]] = {element: [] for element in problem.wanted}
@@ -228,177 +241,131 @@ def _cover(problem: _Problem, deadline: float) -> SetCover:
     costs = problem.costs
     chosen = _reduce(problem)
     bound = sum(costs[index] for index in chosen)
-    method: Method = "exact"
     for part in _parts(problem):
         few = len(part.wanted) <= _FEW and set(part.wanted.values()) == {1}
         found = _search(part) if few else _solve(part, deadline)
         chosen += found.chosen
         bound += found.lower_bound
-        method = "greedy" if found.method == "greedy" else method
-    return SetCover(tuple(sorted(chosen)), sum(costs[index] for index in chosen), bound, method)
+    return SetCover(tuple(sorted(chosen)), sum(costs[index] for index in chosen), bound)
+
+
+def _needed(chosen: Iterable[int], problem: _Problem) -> list[int]:
+    """Drop sets of a cover that others make superfluous, the dearest first."""
+    kept = sorted(chosen)
+    spare = {element: -wanted for element, wanted in problem.wanted.items()}
+    for index in kept:
+        for element in _bits(problem.sets.get(index, 0)):
+            spare[element] += 1
+    for index in sorted(kept, key=lambda index: (problem.costs[index], index), reverse=True):
+        elements = list(_bits(problem.sets.get(index, 0)))
+        if all(spare[element] > 0 for element in elements):
+            kept.remove(index)
+            for element in elements:
+                spare[element] -= 1
+    return kept
 
 
 def _search(problem: _Problem) -> SetCover:
-    """Cover a part whose elements are few and are wanted once.
-
-    The weight of a set holds its cost, a one, and a bit that is higher the earlier it comes. So the least sum of
-    weights is the cheapest cover, the smallest of these and the first of those, and its lowest bits tell which it is.
-    """
-    indices = sorted(problem.sets)
-    size = len(indices)
-    weights = {
-        index: (problem.costs[index] * (size + 1) + 1 << size) - (1 << size - 1 - place)
-        for place, index in enumerate(indices)
-    }
+    """Cover a part whose elements are few and are wanted once."""
     holders = sorted(problem.holders().items(), key=lambda item: len(item[1]))
 
     @functools.cache
-    def least(missing: int) -> int:
+    def best(missing: int) -> tuple[int, tuple[int, ...]]:
         if not missing:
-            return 0
+            return 0, ()
         rarest = next(them for element, them in holders if missing >> element & 1)
-        return min(weights[index] + least(missing & ~problem.sets[index]) for index in rarest)
+        ways = ((index, best(missing & ~problem.sets[index])) for index in rarest)
+        return min((problem.costs[index] + cost, (index, *others)) for index, (cost, others) in ways)
 
-    bits = -least(sum(1 << element for element in problem.wanted))
-    chosen = tuple(index for place, index in enumerate(indices) if bits >> size - 1 - place & 1)
-    cost = sum(problem.costs[index] for index in chosen)
-    return SetCover(chosen, cost, cost, "exact")
+    cost, chosen = best(sum(1 << element for element in problem.wanted))
+    return SetCover(chosen, cost, cost)
 
 
 def _solve(problem: _Problem, deadline: float) -> SetCover:
     """Cover one part that reductions cannot shrink."""
-    indices = sorted(problem.sets)
-    costs = [problem.costs[index] for index in indices]
-    unit = math.gcd(*costs)
-    ones = np.ones(len(indices), dtype=np.int64)
-    best: _Integers
-    method: Method
-    if len(set(costs)) == 1:
-        unit, goals = costs[0], [ones]
-    else:
-        goals = [np.array(costs, dtype=np.int64) // unit, ones]
-    program = _Program(problem, deadline)
-    greedy = program.greedy(goals[0])
-    reached = int(goals[0] @ greedy)
-    bound, with_each = program.bounds(goals[0])
-    if (with_each > reached).any():
-        some = {index: problem.sets[index] for index, least in zip(indices, with_each, strict=True) if least <= reached}
+    program = _Program(problem)
+    chosen = program.greedy()
+    cost = sum(problem.costs[index] for index in chosen)
+    bound, with_each = program.bounds()
+    if max(with_each) > cost:
+        some = {
+            index: problem.sets[index] for index, least in zip(program.indices, with_each, strict=True) if least <= cost
+        }
         return _cover(_Problem(some, problem.wanted, problem.costs), deadline)
-    cheapest = greedy if bound == reached else program.minimise(goals[0])
-    best, method = greedy, "greedy"
-    if cheapest is not None:
-        bound = reached = int(goals[0] @ cheapest)
-        program.upper[with_each > reached] = 0
-        program.limits.append((goals[0], reached))
-        first = program.settle(goals[1:])
-        best = cheapest if first is None else first
-        method = "greedy" if best is greedy else "exact"
-    chosen = tuple(index for index, taken in zip(indices, best, strict=True) if taken)
-    return SetCover(chosen, reached * unit, bound * unit, method)
+    if bound < cost and (best := program.minimise(deadline)) is not None:
+        chosen = best
+        bound = cost = sum(problem.costs[index] for index in chosen)
+    return SetCover(tuple(chosen), cost, bound)
 
 
 class _Program:
-    """The program min goal·x, x in {0, 1}, matrix·x ≥ wanted, in arrays; sets in ascending order of their indices."""
+    """The program min costs·x, x in {0, 1}, matrix·x ≥ wanted, in arrays; costs are in units of their divisor."""
 
-    def __init__(self, problem: _Problem, deadline: float) -> None:
+    def __init__(self, problem: _Problem) -> None:
         from scipy.sparse import csr_array  # loaded only where the reductions leave something to solve
 
-        indices = sorted(problem.sets)
-        self.sets = [problem.sets[index] for index in indices]
-        self.costs = [problem.costs[index] for index in indices]
-        self.elements = sorted(problem.wanted)
-        rows = {element: row for row, element in enumerate(self.elements)}
-        held = [[rows[element] for element in _bits(mask)] for mask in self.sets]
+        self.problem = problem
+        self.indices = sorted(problem.sets)
+        costs = [problem.costs[index] for index in self.indices]
+        self.unit = math.gcd(*costs) or 1
+        self.costs: Int64[NDArray[np.int64], " sets"] = np.array(costs, dtype=np.int64) // self.unit
+        rows = {element: row for row, element in enumerate(sorted(problem.wanted))}
+        held = [[rows[element] for element in _bits(problem.sets[index])] for index in self.indices]
         ends = np.cumsum([0, *map(len, held)])
         members = np.concatenate(held)
         self.matrix = csr_array((np.ones_like(members), members, ends), shape=(len(held), len(rows))).T.tocsr()
-        self.wanted = np.array([problem.wanted[element] for element in self.elements], dtype=np.int64)
-        self.lower = np.zeros(len(held), dtype=np.int64)
-        self.upper = np.ones(len(held), dtype=np.int64)
-        self.limits: list[tuple[_Integers, int]] = []
-        self.deadline = deadline
+        self.wanted: Int64[NDArray[np.int64], " elements"] = np.array(
+            [problem.wanted[element] for element in rows], dtype=np.int64
+        )
 
-    def minimise(self, goal: _Integers) -> _Integers | None:
+    def minimise(self, deadline: float) -> list[int] | None:
         """Solve the program, or return None if there is no time for a proof."""
         from scipy.optimize import Bounds, LinearConstraint, milp
 
-        remaining = self.deadline - time.monotonic()
+        remaining = deadline - time.monotonic()
         if remaining <= 0:
             return None
-        constraints = [LinearConstraint(self.matrix, lb=self.wanted)]
-        constraints += [LinearConstraint(row[None], ub=most) for row, most in self.limits]
         options: dict[str, Any] = {"mip_rel_gap": 0.0}
         if remaining < math.inf:
             options["time_limit"] = remaining
-        found = milp(
-            goal, integrality=1, bounds=Bounds(self.lower, self.upper), constraints=constraints, options=options
-        )
+        constraint = LinearConstraint(self.matrix, lb=self.wanted)
+        found = milp(self.costs, integrality=1, bounds=Bounds(0, 1), constraints=constraint, options=options)
         if found.status != 0:
             return None
-        solution: _Integers = np.rint(found.x).astype(np.int64)
-        holds = (self.matrix @ solution >= self.wanted).all() and all(
-            row @ solution <= most for row, most in self.limits
-        )
-        proven = goal @ solution - found.mip_dual_bound < 0.5
-        return solution if holds and proven else None
+        solution = np.rint(found.x).astype(np.int64)
+        holds = (self.matrix @ solution >= self.wanted).all()
+        proven = self.costs @ solution - found.mip_dual_bound < 0.5
+        return [self.indices[place] for place in np.flatnonzero(solution)] if holds and proven else None
 
-    def settle(self, goals: Sequence[_Integers]) -> _Integers | None:
-        """Find the first of all solutions that also minimise further goals in turn, or None if there is no time."""
-        for goal in goals:
-            best = self.minimise(goal)
-            if best is None:
-                return None
-            self.limits.append((goal, int(goal @ best)))
-        while (undecided := np.flatnonzero(self.lower < self.upper)).size:
-            missing = self.wanted - self.matrix @ self.lower
-            if np.count_nonzero(missing > 0) <= _FEW and missing.max() <= 1:
-                elements = sum(1 << element for element, often in zip(self.elements, missing, strict=True) if often > 0)
-                sets = {place: self.sets[place] & elements for place in undecided.tolist()}
-                rest = _search(_Problem(sets, dict.fromkeys(_bits(elements), 1), self.costs))
-                self.lower[list(rest.chosen)] = 1
-                break
-            first = undecided[:_TIES]
-            goal = np.zeros_like(self.lower)
-            goal[first] = -(2 ** np.arange(len(first))[::-1])
-            best = self.minimise(goal)
-            if best is None:
-                return None
-            self.lower[first] = self.upper[first] = best[first]
-        return self.lower
-
-    def prices(self, goal: _Integers, most: int | None) -> _Integers:
+    def prices(self, most: int | None) -> Int64[NDArray[np.int64], " elements"]:
         """Price the elements by the linear relaxation in which a set is used up to `most` times, in _PRICE-ths."""
         from scipy.optimize import linprog
 
-        found = linprog(goal, A_ub=-self.matrix, b_ub=-self.wanted, bounds=(0, most), method="highs")
-        prices: _Integers = np.rint(np.maximum(-found.ineqlin.marginals, 0) * _PRICE).astype(np.int64)
+        found = linprog(self.costs, A_ub=-self.matrix, b_ub=-self.wanted, bounds=(0, most), method="highs")
+        prices: NDArray[np.int64] = np.rint(np.maximum(-found.ineqlin.marginals, 0) * _PRICE).astype(np.int64)
         return prices
 
-    def bounds(self, goal: _Integers) -> tuple[int, _Integers]:
-        """Bound goal·x from below: over all solutions, and over those with each set.
+    def bounds(self) -> tuple[int, list[int]]:
+        """Bound what a cover costs from below: any, and one with each set.
 
-        Any prices p ≥ 0 prove that goal·x ≥ p·wanted + Σ min(0, goal - p·matrix), rounded ones too; the sums are taken
-        in integers, so that this holds exactly.
+        Any prices p ≥ 0 prove that costs·x ≥ p·wanted + Σ min(0, costs - p·matrix), rounded ones too; the sums are
+        taken in integers, so that this holds exactly.
         """
-        prices = self.prices(goal, 1)
-        excess = goal * _PRICE - prices @ self.matrix
+        prices = self.prices(1)
+        excess = self.costs * _PRICE - prices @ self.matrix
         bound = int(prices @ self.wanted) + int(np.minimum(excess, 0).sum())
-        return -(-bound // _PRICE), -(-(bound + np.maximum(excess, 0)) // _PRICE)
+        with_each = -(-(bound + np.maximum(excess, 0)) // _PRICE)
+        return -(-bound // _PRICE) * self.unit, [least * self.unit for least in with_each.tolist()]
 
-    def greedy(self, goal: _Integers) -> _Integers:
+    def greedy(self) -> list[int]:
         """Take the set that holds most for its cost until all is covered; then drop those that turn out superfluous."""
         matrix = self.matrix.T.tocsr()
-        taken = np.zeros_like(self.upper)
+        taken = np.zeros_like(self.costs)
         missing = self.wanted.copy()
         while (missing > 0).any():
             gain = np.where(taken, 0, matrix @ (missing > 0).astype(np.int64))
             useful = np.flatnonzero(gain)
-            best = useful[np.argmin(goal[useful] / gain[useful])]
+            best = useful[np.argmin(self.costs[useful] / gain[useful])]
             taken[best] = 1
             missing -= matrix[[best]].toarray()[0]
-        for place in sorted(np.flatnonzero(taken), key=lambda place: (-goal[place], -place)):
-            row = matrix[[place]].toarray()[0]
-            if (missing + row <= 0).all():
-                missing += row
-                taken[place] = 0
-        return taken
+        return _needed([self.indices[place] for place in np.flatnonzero(taken)], self.problem)

@@ -1,8 +1,10 @@
-"""The linguistic signature: everything that CLSE says of a name in one language."""
+"""The linguistic signature: everything that CLSE says of a name in one language, fact by fact."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tamis.core.errors import InputError
 from tamis.language.vocabulary import MISSING, Feature, features_of
@@ -33,6 +35,15 @@ class Signature:
         object.__setattr__(self, "pairs", tuple(pairs))
         object.__setattr__(self, "features", tuple(sorted({one for pair in pairs for one in features_of(*pair)})))
 
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Signature:
+        """Make a signature of attributes and their values.
+
+        >>> str(Signature.of([("b", "2"), ("a", "1")]))
+        'a:1,b:2'
+        """
+        return cls(",".join(f"{attribute}:{value}" for attribute, value in sorted(pairs)))
+
     def get(self, kind: str) -> str:
         """Return the value of a kind, or MISSING; different values of one kind are joined by `|`.
 
@@ -54,3 +65,46 @@ def _pair(part: str) -> tuple[str, str]:
     if not (attribute and colon and value):
         raise InputError(f"signature part {part.strip()!r} is no pair; expected attribute:value")
     return attribute, value
+
+
+class Fact(NamedTuple):
+    """A pair of a signature, who says so, and who agrees."""
+
+    attribute: str
+    value: str
+    provenance: str = ""
+    """`hand`; `rule:` and its name; `lexicon:` and a package with its version; `review`; `open` for the open corpus;
+    empty where the corpus does not say."""
+    reviewed: int = 0
+    """How many reviewers agreed."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Attribute and value."""
+        return self.attribute, self.value
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What the pair is about: kinds of the vocabulary, or its attribute if the vocabulary lacks the pair."""
+        return frozenset(one.kind for one in features_of(*self.pair)) or frozenset({self.attribute})
+
+
+def merged(*sources: Iterable[Fact]) -> list[Fact]:
+    """Join facts from several sources; of each kind of the vocabulary the first source that has it counts.
+
+    Args:
+        sources: The most trustworthy first.
+
+    Returns:
+        Facts in the order in which a signature has its pairs.
+
+    >>> merged([Fact("Noun.gender", "FEMININE")], [Fact("SurfaceForm.gender", "MASCULINE_PERSON")])
+    [Fact(attribute='Noun.gender', value='FEMININE', provenance='', reviewed=0)]
+    """
+    facts: list[Fact] = []
+    said: frozenset[str] = frozenset()
+    for source in sources:
+        new = [fact for fact in source if said.isdisjoint(fact.topics)]
+        facts += new
+        said = said.union(*(fact.topics for fact in new))
+    return sorted(facts)

@@ -1,4 +1,4 @@
-"""Rules: what the spelling of a name, or the language itself, decides with certainty.
+"""Rules: what the spelling or the type of a name, or the language itself, decides with certainty.
 
 A rule says nothing where usage varies or where one would have to know the word. So each asks little of a name and stays
 silent often:
@@ -10,6 +10,10 @@ silent often:
 - Of the Russian and Czech prepositions that grow a vowel (с, со; k, ke) only the clear cases are decided: a vowel or a
   single consonant follows, a plosive and a liquid follow, or a consonant too like the preposition follows. Words of one
   syllable that may lose their vowel in other cases (`лев`, `pes`) are left out.
+
+Source:
+    CLSE (arXiv 2211.02423), `docs/clse_details.pdf`, for what each value means. The rules are those of
+    school grammars of these languages; which cases count as clear is our choice.
 """
 
 from __future__ import annotations
@@ -18,11 +22,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from tamis.language.facts import Fact
+from tamis.language.csv_file import MIXED_SCRIPTS
+from tamis.language.signature import Fact
 
 _FIRST_WORD = re.compile(r"[^\W\d_]{2,}")
-MIXED_SCRIPTS = re.compile("[A-Za-z][\u0400-\u052f]|[\u0400-\u052f][A-Za-z]")
-"""Latin beside Cyrillic letters in a word."""
 _PROPER_TYPES = frozenset({"City", "Country", "Region"})
 """Types whose names are proper names in every language."""
 _NATIVE_TYPES = frozenset({"Country", "Creature", "Currency", "Food", "Item", "Language", "Month", "Place", "Weekday"})
@@ -47,7 +50,7 @@ def rule_facts(name: str, language: str, semantic_type: str = "") -> list[Fact]:
         At most one fact of each attribute; often none.
 
     >>> rule_facts("Омск", "ru")[0]
-    Fact(attribute='Noun.topical', value='PREP_OB', provenance='rule:preposition')
+    Fact(attribute='Noun.topical', value='PREP_OB', provenance='rule:preposition', reviewed=0)
     """
     found = []
     if semantic_type in _THINGS:
