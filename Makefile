@@ -44,7 +44,7 @@ check: setup ## Check format, lint, types, docstrings, imports, rendered tables 
 bench: setup ## Run the benchmarks on an idle machine and append their result lines; needs a clean tree
 	@for script in vision_cost vision_prefill radio_generate language_cover; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
 
-train: setup ## Train the radio grid, some twenty hours of one core; goes on where it was stopped, needs a clean tree
+train: setup ## Train the radio grid, some fifteen hours of one core; goes on where it was stopped, needs a clean tree
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/radio_grid.py --stages test,skd,skd-search,rates,classical,ablation,few,presets,sizes,limit
 	@$(BIN)/python benchmarks/radio_grid.py --stages headline
 

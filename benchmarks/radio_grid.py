@@ -34,7 +34,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Literal
+from typing import Any
 
 from lines import fail, parser
 from tamis.core.errors import ConfigError, TamisError, one_line
@@ -43,12 +43,10 @@ from tamis.core.results import Run, read_runs
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "radio.jsonl"
 MODELS = ROOT / "runs" / "radio"
-EPOCHS = 20
+EPOCHS = 12
 PER_CELL = 200
 RATES = (5e-4, 1.5e-3, 4e-3)
 SEEDS = (0, 1, 2)
-HALF = ("vt-cnn2", "mcldnn", "lstm2", "iqformer")
-"""Networks that train faster in bfloat16 on a CPU that has it."""
 BASELINES = ("kd-cnn", "kd-mobilenet", "resnet-1d", "pet-cgdnn", "mcldnn", "lstm2", "vt-cnn2", "iqformer")
 HEADLINE = ("clst-t", *BASELINES)
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -292,8 +290,7 @@ def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
     if cell.fraction < 1:
         frames = frames._replace(train=few(frames.train, cell.fraction, seed=cell.seed))
     epochs = round(EPOCHS / cell.fraction**0.5)
-    precision: Literal["float32", "bfloat16"] = "bfloat16" if cell.method in HALF else "float32"
-    recipe = TrainConfig(epochs=epochs, learning_rate=cell.rate, seed=cell.seed, precision=precision)
+    recipe = TrainConfig(epochs=epochs, learning_rate=cell.rate, seed=cell.seed)
     changes = {"classes": frames.train.classes, "samples_per_symbol": frames.train.samples_per_symbol}
     network = build(cell.method, seed=cell.seed, **changes, **ABLATIONS.get(cell.variant, {}))
     if cell.variant not in DISTILLATIONS:
