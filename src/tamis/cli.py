@@ -62,7 +62,7 @@ app.command(
 app.command(
     "tamis.language.commands:app",
     name="language",
-    help="Pick the names that matter grammatically: the fewest that meet every case a sentence can meet.",
+    help="Pick the names that matter grammatically: the fewest with which a sentence meets all that grammar asks.",
 )
 models = App(
     name="models",

@@ -234,13 +234,49 @@ def test_a_name_of_several_things_keeps_what_is_true_of_all(monkeypatch: pytest.
             Entity("pl", "tamis:3", "dom", "Place", Signature("Noun.animacy:INANIMATE")),
         )
     )
-    monkeypatch.setattr(annotation, "load", lambda source: both)
+    monkeypatch.setattr(annotation, "load", lambda source, **options: both)
     annotation._looked_up.cache_clear()
     lock, sources = annotated("zamek", "pl")
     annotation._looked_up.cache_clear()
     # The dictionary would decide the gender, but the corpus has two.
     assert sources == {"Noun.number:SINGULAR": "open", "SurfaceForm.casus:NOMINATIVE": "rule:citation-form"}
     assert lock.undecided["Noun.gender"] == ("FEMININE", "MASCULINE_INANIMATE")
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "semantic_type", "pairs", "never"),
+    [
+        ("it", "Napoli", "City", "gender:GENDER_NONE", "NominalInflectedForm.gender:MASCULINE"),
+        ("fr", "Paris", "City", "ProperNoun.locative_preposition:PREP_A", "NameTags.appellation:METONYM"),
+        ("fr", "Luxembourg", "Country", "NominalInflectedForm.gender:MASCULINE", "NameTags.appellation:METONYM"),
+        ("de", "Dortmund", "City", "gender:GENDER_NONE", "NameTags.appellation:METONYM"),
+        ("ru", "Сочи", "City", "gender:GENDER_NONE", "gender:GENDER_FEMALE"),
+    ],
+)
+def test_of_a_type_that_is_known_no_homonym_counts(
+    language: str, name: str, semantic_type: str, pairs: str, never: str
+) -> None:
+    [one] = annotate(name, language, semantic_type)
+    assert set(pairs.split()) <= said(one.entity).keys()
+    assert never not in said(one.entity)
+    assert one.entity.semantic_type == semantic_type
+    assert "gender" not in one.undecided
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("de", "Italien"), ("de", "Spanien"), ("pl", "Kraków"), ("pl", "Francja"), ("fr", "Portugal")],
+)
+def test_names_beyond_ten_alike_are_known_too(language: str, name: str) -> None:
+    [one] = annotate(name, language)
+    assert "open" in one.entity.provenance
+    assert any("number" in attribute for attribute, _ in one.entity.signature.pairs)
+
+
+def test_only_what_occurs_with_a_type_is_asked_for() -> None:
+    [city], [any_type] = annotate("Замостье", "ru", "City"), annotate("Замостье", "ru")
+    assert city.undecided.keys() < any_type.undecided.keys()
+    assert "aliveness" not in city.undecided
 
 
 def test_names_are_composed_and_come_back_as_given() -> None:
@@ -261,3 +297,8 @@ def test_names_are_composed_and_come_back_as_given() -> None:
 def test_what_cannot_be_annotated_is_refused(names: list[str], language: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         annotate(names, language)
+
+
+def test_a_type_that_is_unknown_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"the open corpus has no type 'city'; did you mean 'City'\?"):
+        annotate("Омск", "ru", "city")

@@ -107,7 +107,7 @@ def test_query_writes_a_corpus_that_can_be_read_again() -> None:
     assert len(out.splitlines()) == 2
 
 
-def test_a_tag_that_is_read_as_another_is_told() -> None:
+def test_a_tag_that_is_read_as_another_is_reported() -> None:
     assert "tamis: nb is read as no\n" in done("data query open --lang nb --limit 1")[1]
     assert "tamis: zh-Hant is read as cmn-TW\n" in done("data stats open --lang zh-Hant")[1]
 
@@ -217,7 +217,7 @@ def test_a_review_goes_out_and_comes_back() -> None:
     assert all(its["agreed"] == 1.0 for its in said["agreement"].values())
 
 
-def test_a_sheet_without_a_verdict_is_told() -> None:
+def test_a_sheet_without_a_verdict_is_reported() -> None:
     done("review export --lang su --out sheet.csv")
     assert done("review import sheet.csv")[1] == "tamis: no row has a verdict; reviewers write yes, no or unsure\n"
 
@@ -300,11 +300,14 @@ def test_each_slot_may_have_its_own_kinds() -> None:
     assert all(re.fullmatch(r"fr a: gender=\w+ × b: number=\w+", cell) for cell in cells)
 
 
-def test_gaps_are_told_on_stderr_whatever_the_format() -> None:
+def test_gaps_are_reported_on_stderr_whatever_the_format() -> None:
     _, err = done("cover --lang ru --type City --level value --relevant number --exclude Афины --format csv")
     assert "tamis: warning: " in err
-    assert "cells have fewer names than asked for; the first: ru City: number=plural" in err
-    assert "fewer names than asked for" in done("cover --lang ru --type City --level value --per-cell 99 --json")[1]
+    assert "cells with fewer names than asked for: 1; the first: ru City: number=plural" in err
+    assert (
+        "cells with fewer names than asked for: 21;"
+        in done("cover --lang ru --type City --level value --per-cell 99 --json")[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -365,10 +368,59 @@ def test_bad_weights_are_refused_with_their_place(content: str, told: str) -> No
     assert refused("cover --lang no --type City --weights w.csv").startswith(told)
 
 
-def test_weights_of_names_that_are_not_there_are_told() -> None:
+def test_weights_of_names_that_are_not_there_are_reported() -> None:
     Path("w.csv").write_text("name,weight\nOslo,2\nOslp,2\n")
     told = "tamis: warning: 1 names of w.csv are not in open; the first: 'Oslp'\n"
     assert done("cover --lang no --type City --weights w.csv")[1].startswith(told)
+
+
+def test_own_names_are_annotated_completed_and_covered_with_the_corpus() -> None:
+    Path("names.csv").write_text(
+        "name,language,semantic_type\nТында,,City\nАбаза,ru,City\nLauffen,de,City\n", encoding="utf-8"
+    )
+    done("annotate names.csv --lang ru --out mine.csv")
+    text = Path("mine.csv").read_text(encoding="utf-8")
+    assert text.startswith("\ufefflanguage,")
+    assert [line.split(",")[2] for line in text.splitlines()[1:]] == ["Тында", "Абаза", "Lauffen"]
+    lines = text.splitlines()
+    row = next(csv.reader([lines[1]]))
+    row[3] += ",Noun.gender:FEMININE,Noun.locative_preposition_geographical:PREP_VO"
+    lines[1] = ",".join(f'"{field}"' for field in row)
+    Path("mine.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tynda = next(one for one in language.load("mine.csv") if one.name == "Тында")
+    assert set(tynda.provenance) == {"user"}
+    assert run("data validate mine.csv")[1].count("no mid") == 0
+    both = json.loads(
+        done("cover --corpus open --corpus mine.csv --lang ru --type City --level value --must Тында --json")[0]
+    )
+    assert both["dataset"].startswith("open+mine.csv@")
+    assert any(one["must"] for one in both["choices"])
+
+
+def test_a_name_beyond_ten_alike_can_be_chosen_from_the_full_corpus() -> None:
+    assert "the open corpus holds ten names alike, open-full all" in refused("cover --lang de --type City --must Athen")
+    command = "cover --corpus open-full --lang de --type City --level value --must Athen --json"
+    assert any(one["must"] for one in json.loads(done(command)[0])["choices"])
+
+
+def test_names_are_found_by_a_part_of_them() -> None:
+    found = json.loads(done("data query open --lang de --name WIEN --json")[0])["entities"]
+    assert {one["name"] for one in found} >= {"Wien"}
+    assert "none has 'Wyen' in it; did you mean 'Wien'?" in refused("data query open --lang de --name Wyen")
+
+
+def test_what_is_asked_of_persons_says_that_they_were_left_out() -> None:
+    assert "rows about persons were left out, see --persons" in refused("cover --lang fr --type Person")
+    assert done("cover --lang fr --type Person --persons --level value")[0]
+
+
+def test_a_cover_of_nothing_is_refused() -> None:
+    told = refused("cover --lang tr --type City --relevant gender --format pytest")
+    assert told.startswith("nothing to cover: no name has any of gender")
+
+
+def test_portuguese_is_said_to_be_brazilian() -> None:
+    assert "pt-PT is read as pt, which is Brazilian" in done("cover --lang pt-PT --type City --level value")[1]
 
 
 def test_too_many_cells_are_a_limit() -> None:

@@ -128,7 +128,7 @@ def test_a_column_of_v1_1_without_a_pair_disagrees(tmp_path: Path) -> None:
     assert corpus.report.examples[0].message.startswith("column 'Noun.number' has 'PLURAL', the signature ''")
 
 
-def test_a_column_of_no_version_is_told_once_and_not_read(tmp_path: Path) -> None:
+def test_a_column_of_no_version_is_reported_once_and_not_read(tmp_path: Path) -> None:
     corpus = load(write(tmp_path / "wide.csv", [[*OMSK, "x"], [*PERM, "y"]], [*COLUMNS, "comment"]))
     assert corpus.report.counts == {"unknown column": 1}
     assert str(corpus.report.examples[0]).endswith("wide.csv:1:54: column 'comment' is not read")
@@ -235,7 +235,7 @@ def test_a_row_that_cannot_be_used_is_named_by_line_and_column(
     assert str(report.examples[0]) == f"{path}:3:{column}: {told}"
 
 
-def test_a_latin_1_file_is_told_by_its_byte(tmp_path: Path) -> None:
+def test_a_latin_1_file_is_recognised_by_its_byte(tmp_path: Path) -> None:
     path = tmp_path / "it.csv"
     path.write_bytes(text([changed(language="fr", name="Orléans")]).encode("latin-1", "replace"))
     assert message(path) == "it.csv:2:16: byte 0xE9 is not UTF-8; save the file as UTF-8"
@@ -279,13 +279,19 @@ def test_a_corpus_that_was_saved_is_read_back_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "marks", "told"),
     [
-        ("provenance", "hand", "provenance has 1 entries; expected 2, one for each pair"),
+        ("provenance", "hand,x,y", "provenance has 3 entries; expected 2, one for each pair"),
         ("reviewed", "1,x", "reviewed has 'x'; expected numbers of reviewers"),
         ("reviewed", "1,-1", "reviewed has '-1'; expected numbers of reviewers"),
     ],
 )
 def test_marks_that_do_not_fit_the_signature_are_refused(tmp_path: Path, column: str, marks: str, told: str) -> None:
     assert message(write(tmp_path / "it.csv", [[*OMSK, marks]], [*COLUMNS, column])) == f"it.csv:2:68: {told}"
+
+
+def test_a_row_that_was_completed_by_hand_is_the_users(tmp_path: Path) -> None:
+    corpus = load(write(tmp_path / "it.csv", [[*OMSK, "hand", "1"]], [*COLUMNS, "provenance", "reviewed"]))
+    assert (corpus.entities[0].provenance, corpus.entities[0].reviewed) == (("user", "user"), ())
+    assert corpus.report.counts == {"edited row": 1}
 
 
 def test_of_each_kind_of_problem_a_few_examples_are_kept(tmp_path: Path) -> None:
@@ -323,7 +329,7 @@ def test_of_each_kind_of_problem_a_few_examples_are_kept(tmp_path: Path) -> None
         ),
     ],
 )
-def test_an_odd_signature_is_kept_and_told(tmp_path: Path, signature: str, kind: str, told: str) -> None:
+def test_an_odd_signature_is_kept_and_reported(tmp_path: Path, signature: str, kind: str, told: str) -> None:
     corpus = load(write(tmp_path / "it.csv", [changed(linguistic_signature=signature)]))
     assert corpus.entities[0].signature.raw == signature
     problems = {one.kind: one for one in corpus.report.examples}
@@ -341,7 +347,7 @@ def test_an_odd_signature_is_kept_and_told(tmp_path: Path, signature: str, kind:
         (" Омск ", "cleaned name", r"the name ' \u041e\u043c\u0441\u043a ' is read as 'Омск'"),
     ],
 )
-def test_an_odd_name_is_kept_and_told(tmp_path: Path, name: str, kind: str, told: str) -> None:
+def test_an_odd_name_is_kept_and_reported(tmp_path: Path, name: str, kind: str, told: str) -> None:
     corpus = load(write(tmp_path / "it.csv", [changed(name=name)]))
     assert corpus.report.counts == {kind: 1}
     assert corpus.report.examples[0].message == told
@@ -382,7 +388,7 @@ def test_marks_and_spaces_with_meaning_stay(tmp_path: Path, name: str) -> None:
     assert corpus.report.counts == {}
 
 
-def test_a_row_without_a_mid_is_kept_and_told(tmp_path: Path) -> None:
+def test_a_row_without_a_mid_is_kept_and_reported(tmp_path: Path) -> None:
     assert odd(tmp_path, changed(mid=" ")) == {"no mid": 1}
 
 
@@ -401,7 +407,7 @@ def test_names_types_and_homographs_of_their_own_are_legal(tmp_path: Path) -> No
     assert odd(tmp_path, OMSK, nickname, also, homograph) == {}
 
 
-def test_rows_that_disagree_are_both_kept_and_told(tmp_path: Path) -> None:
+def test_rows_that_disagree_are_both_kept_and_reported(tmp_path: Path) -> None:
     corpus = load(write(tmp_path / "it.csv", [OMSK, PERM, changed(linguistic_signature="Noun.gender:FEMININE")]))
     assert len(corpus) == 3
     assert str(corpus.report.examples[0]).endswith(
@@ -409,7 +415,7 @@ def test_rows_that_disagree_are_both_kept_and_told(tmp_path: Path) -> None:
     )
 
 
-def test_genders_that_differ_from_type_to_type_are_told(tmp_path: Path) -> None:
+def test_genders_that_differ_from_type_to_type_are_reported(tmp_path: Path) -> None:
     port = changed(semantic_type="Port", linguistic_signature="Noun.gender:FEMININE")
     corpus = load(write(tmp_path / "it.csv", [OMSK, port]))
     assert corpus.report.counts == {"conflicting gender": 1}
@@ -445,7 +451,7 @@ def test_persons_are_read_on_request_only(tmp_path: Path) -> None:
         ("", "PersonalComputer", False),
     ],
 )
-def test_a_person_is_told_by_annotation_or_type(
+def test_a_person_is_recognised_by_annotation_or_type(
     tmp_path: Path, signature: str, semantic_type: str, person: bool
 ) -> None:
     row = changed(linguistic_signature=signature, semantic_type=semantic_type, name="X")

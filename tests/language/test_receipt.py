@@ -31,7 +31,7 @@ def found(**options: object) -> Cover:
 def test_a_cover_says_how_many_there_are_and_what_is_proven() -> None:
     assert summary(found()) == "2 names for 4 cells: fewer cannot"
     assert summary(found(weights={"Rome": 0.5})) == "2 names of cost 1.5 for 4 cells: nothing cheaper does"
-    assert "covered greedily, at least" in summary(replace(found(), lower_bound=1))
+    assert "covered greedily; at least" in summary(replace(found(), lower_bound=1))
     assert summary(found(relevant=[])) == "0 names for 0 cells: fewer cannot"
 
 
@@ -46,7 +46,7 @@ def test_the_table_names_each_entity_in_english_and_why_it_is_there() -> None:
 
 def test_gaps_stand_below_the_table() -> None:
     assert cover_table(found(exclude="Rome"), CORPUS).notes == [
-        "too few: fr City: NominalInflectedForm.gender=FEMININE: 0 of 1 entities; 1 more excluded",
+        "too few: fr, feminine: 0 of 1 entities; 1 more excluded",
         "as many names drawn at random meet 100% of the cells: this choice is no better",
     ]
 

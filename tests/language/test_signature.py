@@ -71,7 +71,7 @@ def test_an_unknown_pair_is_part_of_the_identity_and_says_nothing() -> None:
     assert Signature("Noun.colour:RED,Noun.gender:FUTURE").features == ()
 
 
-def test_annotations_that_disagree_are_both_told() -> None:
+def test_annotations_that_disagree_are_both_reported() -> None:
     signature = Signature("Noun.gender:MASCULINE,NominalInflectedForm.gender:FEMININE")
     assert signature.get("gender") == "feminine|masculine"
     assert Signature("Noun.gender:FEMININE,NominalInflectedForm.gender:FEMININE").get("gender") == "feminine"

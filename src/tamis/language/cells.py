@@ -85,12 +85,16 @@ def groups(corpus: Corpus, language: str | None, type: str | None) -> list[dict[
 
 
 def distinct(entities: Sequence[Entity]) -> list[Entity]:
-    """Give each entity once, in the order of mid and name."""
+    """Give each entity once, plain names before those with a tag, such as nicknames, then in the order of mid and name.
+
+    So plain names are taken where others would do no better.
+    """
     return list(dict.fromkeys(sorted(entities, key=_rank)))
 
 
-def _rank(entity: Entity) -> tuple[str, str, Signature, bool]:
-    return entity.mid, entity.name, entity.signature, entity.person
+def _rank(entity: Entity) -> tuple[bool, str, str, Signature, bool]:
+    tagged = any(feature.kind.startswith("name_") for feature in entity.signature.features)
+    return tagged, entity.mid, entity.name, entity.signature, entity.person
 
 
 def together_at(level: str | int) -> int:

@@ -52,6 +52,11 @@ class CorpusOptions:
     collect: Annotated[bool, Parameter(negative="")] = False
     """Leave out rows that cannot be used, and go on."""
 
+    def read_all(self, sources: Sequence[str] | None) -> Corpus:
+        """Read corpora and join them; the open corpus if none is named."""
+        first, *others = (self.read(source) for source in sources or ["open"])
+        return sum(others, first)
+
     def read(self, source: str) -> Corpus:
         """Read a corpus, and say on stderr what was left out of it and what its authors ask."""
         from tamis.language.corpus import WARNINGS
@@ -106,6 +111,7 @@ def query(
     *,
     lang: str | None = None,
     type: str | None = None,
+    name: str | None = None,
     where: Many = None,
     raw: Many = None,
     options: CorpusOptions = _READ,
@@ -117,9 +123,10 @@ def query(
     """List the entities for which all that is asked holds.
 
     Args:
-        source: A CSV file in the format of CLSE, or open.
+        source: A CSV file in the format of CLSE, or open, or open-full, which has more than ten names alike.
         lang: A language tag.
         type: A semantic type.
+        name: A part of the name, in whatever letter case.
         where: A kind of the vocabulary and its value, such as gender=feminine or number=missing; may be repeated.
         raw: An attribute as the corpus writes it and its value, such as Noun.topical=PREP_OB; may be repeated.
         options: How the corpus is read.
@@ -133,7 +140,7 @@ def query(
 
     _one_format(format, json)
     corpus = options.read(source)
-    found = corpus.filter(language=lang, type=type, where=_pairs("--where", where), raw=_pairs("--raw", raw))
+    found = corpus.filter(language=lang, type=type, name=name, where=_pairs("--where", where), raw=_pairs("--raw", raw))
     _said_which(lang, found.languages)
     credit = corpus.attribution
     shown = found.entities[:limit]
@@ -163,7 +170,7 @@ def stats(
     """Count how many entities have each value.
 
     Args:
-        source: A CSV file in the format of CLSE, or open.
+        source: A CSV file in the format of CLSE, or open, or open-full, which has more than ten names alike.
         lang: A language tag.
         type: A semantic type.
         raw: Count attributes as the corpus writes them, not kinds of the vocabulary.
@@ -207,12 +214,12 @@ def validate(source: str, /, *, json: Json = False) -> int:
 
 
 @app.command(help_epilogue="Example: tamis language annotate names.csv --lang ru --out annotated.csv")
-def annotate(names: File, /, *, lang: str, out: File | None = None, json: Json = False) -> None:
+def annotate(names: File, /, *, lang: str | None = None, out: File | None = None, json: Json = False) -> None:
     """Say of your own names what is known for certain, who says so, and what a person must decide.
 
     Args:
-        names: A CSV file with a column `name`, and perhaps `mid` and `semantic_type`.
-        lang: A language tag.
+        names: A CSV file with a column `name`, and perhaps `language`, `mid` and `semantic_type`.
+        lang: A language tag, for rows that have none.
         out: Also write a corpus, to be completed by a person and read by the other commands.
         json: Print a JSON array.
     """
@@ -221,9 +228,11 @@ def annotate(names: File, /, *, lang: str, out: File | None = None, json: Json =
     from tamis.language.tables import annotation_json, annotation_table, undecided_table
 
     annotations, corpus = annotate_file(names, lang)
-    _said_which(lang, corpus.languages)
+    if lang is not None and len(corpus.languages) == 1:
+        _said_which(lang, corpus.languages)
     if out:
-        print(f"tamis: {save(corpus, out)}: {len(corpus)} rows", file=sys.stderr)
+        rows = dict.fromkeys(one.entity for one in annotations)
+        print(f"tamis: {save(rows, out, spreadsheet=True)}: {len(rows)} rows", file=sys.stderr)
     if json:
         print(_dumped([annotation_json(one) for one in annotations]))
         return
@@ -237,7 +246,7 @@ def review_export(
     *,
     lang: str,
     out: File,
-    corpus: str = "open",
+    corpus: Many = None,
     per_value: Count | None = None,
     options: CorpusOptions = _READ,
 ) -> None:
@@ -246,13 +255,13 @@ def review_export(
     Args:
         lang: A language tag.
         out: The CSV file.
-        corpus: A CSV file in the format of CLSE, or open.
+        corpus: A CSV file in the format of CLSE, or open, or open-full; repeated, all together. By default open.
         per_value: Ask at most this often about each value of each attribute; by default about all.
         options: How the corpus is read.
     """
     from tamis.language.reviewing import export_review
 
-    read = options.read(corpus)
+    read = options.read_all(corpus)
     count = export_review(read, lang, out, per_value=per_value)
     print(out)
     print(f"tamis: {count} questions; verdict is yes, no or unsure; name yourself as reviewer", file=sys.stderr)
@@ -261,7 +270,7 @@ def review_export(
 @review.command(name="import", help_epilogue="Example: tamis language review import marathi.csv --json")
 def review_import(
     *sheets: File,
-    corpus: str = "open",
+    corpus: Many = None,
     out: File | None = None,
     options: CorpusOptions = _READ,
     json: Json = False,
@@ -270,7 +279,7 @@ def review_import(
 
     Args:
         sheets: CSV files, of any number of reviewers.
-        corpus: The corpus from which they were written: a CSV file in the format of CLSE, or open.
+        corpus: The corpus from which they were written: a CSV file in the format of CLSE, or open; may be repeated.
         out: Also write the corpus with what they agree on, reviewed pairs marked.
         options: How the corpus is read.
         json: Print one JSON object.
@@ -282,7 +291,7 @@ def review_import(
 
     if not sheets:
         raise ConfigError("no sheet is named; give the CSV files that reviewers filled in")
-    found = import_review(options.read(corpus), sheets)
+    found = import_review(options.read_all(corpus), sheets)
     if out:
         print(f"tamis: {save(found.corpus, out)}: {len(found.corpus)} rows", file=sys.stderr)
     if json:
@@ -305,7 +314,7 @@ def cover(
     weights: File | None = None,
     must: Many = None,
     exclude: Many = None,
-    corpus: str = "open",
+    corpus: Many = None,
     options: CorpusOptions = _READ,
     time_limit: Seconds = 60,
     format: Literal["table", "csv", "pytest"] = "table",
@@ -326,12 +335,13 @@ def cover(
         weights: A CSV file with the columns name and weight: what a name costs, 1 where it is not listed.
         must: A name or mid to choose whatever it meets; may be repeated.
         exclude: A name or mid never to choose; may be repeated.
-        corpus: A CSV file in the format of CLSE, or open.
+        corpus: A CSV file in the format of CLSE, or open, or open-full; repeated, all together. By default open.
         options: How the corpus is read.
         time_limit: In seconds; what is not proven by then is covered greedily.
         format: table, csv or pytest.
         json: Print one JSON object.
     """
+    from tamis.core.errors import InputError
     from tamis.core.progress import progress
     from tamis.language.covering import cover as cover_corpus
     from tamis.language.data import read_weights
@@ -339,7 +349,7 @@ def cover(
 
     _one_format(format, json)
     slots = _pairs("--slot", slot)
-    read = options.read(corpus)
+    read = options.read_all(corpus)
     costs = None if weights is None else read_weights(weights)
     if unknown := sorted((costs or {}).keys() - {one.name for one in read} - {one.mid for one in read}):
         print(
@@ -361,6 +371,9 @@ def cover(
             time_limit=time_limit,
             progress=advance,
         )
+    if not found.cells:
+        what = f"nothing to cover: no name has any of {', '.join(relevant or ['the attributes'])}"
+        raise InputError(f"{what}; see tamis language data stats for what there is")
     _said_which(lang, sorted({one.language for one in found.entities}))
     _said_short(found)
     if json:
@@ -371,7 +384,7 @@ def cover(
         asked = {
             "lang": lang, "type": type, "slot": slot, "level": level, "per-cell": per_cell if per_cell > 1 else None,
             "relevant": relevant, "weights": weights, "must": must, "exclude": exclude,
-            "corpus": Path(corpus) if corpus != "open" else None, "persons": options.persons,
+            "corpus": [Path(one) for one in corpus or ()], "persons": options.persons,
             "collect": options.collect, "time-limit": time_limit if time_limit != 60 else None, "format": format,
         }  # fmt: skip
         print(cover_pytest(found, read, shlex.join(["tamis", "language", "cover", *_typed(asked)])), end="")
@@ -421,14 +434,15 @@ def _relevant(
 def _said_which(asked: str | None, languages: Sequence[str]) -> None:
     """Say on stderr which language was taken, where it is not the one that was typed."""
     if asked is not None and list(languages) not in ([asked], []):
-        print(f"tamis: {asked} is read as {languages[0]}", file=sys.stderr)
+        which = languages[0] + (", which is Brazilian in the open corpus" if languages[0] == "pt" else "")
+        print(f"tamis: {asked} is read as {which}", file=sys.stderr)
 
 
 def _said_short(found: Cover) -> None:
     """Say on stderr that there are gaps, wherever the result goes."""
     if gaps := found.uncovered:
         print(
-            f"tamis: warning: {len(gaps)} cells have fewer names than asked for; the first: {gaps[0]}", file=sys.stderr
+            f"tamis: warning: cells with fewer names than asked for: {len(gaps)}; the first: {gaps[0]}", file=sys.stderr
         )
 
 

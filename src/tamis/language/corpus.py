@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -145,6 +147,27 @@ class Corpus:
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)
 
+    def __add__(self, other: Corpus) -> Corpus:
+        """Join two corpora; rows that are in both count once, with the provenance of the first.
+
+        >>> one = Corpus((Entity("ru", "", "Омск", "City", Signature("")),), "one")
+        >>> (one + one).name, len(one + one)
+        ('one+one', 1)
+        """
+        ours, theirs = self.report, other.report
+        entities = tuple(dict.fromkeys((*self.entities, *other.entities)))
+        counts = Counter(ours.counts) + Counter(theirs.counts)
+        report = Report(
+            rows=ours.rows + theirs.rows,
+            kept=len(entities),
+            refused=ours.refused + theirs.refused,
+            repeated=ours.repeated + theirs.repeated + len(self) + len(other) - len(entities),
+            persons_left_out=ours.persons_left_out + theirs.persons_left_out,
+            counts=dict(sorted(counts.items())),
+            examples=ours.examples + theirs.examples,
+        )
+        return Corpus(entities, f"{self.name}+{other.name}", report)
+
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The languages, sorted."""
@@ -174,6 +197,7 @@ class Corpus:
         *,
         language: str | None = None,
         type: str | None = None,
+        name: str | None = None,
         where: Mapping[str, str] | None = None,
         raw: Mapping[str, str] | None = None,
     ) -> Corpus:
@@ -182,6 +206,7 @@ class Corpus:
         Args:
             language: A language tag; the corpus's closest language is taken, see `languages` of what comes back.
             type: A semantic type of the corpus.
+            name: A part of the name, in whatever letter case.
             where: A value for each kind of the vocabulary, MISSING and NOT_APPLICABLE among them.
             raw: A value for each attribute, as the signature writes them.
 
@@ -202,6 +227,14 @@ class Corpus:
             left = left._having("language", found, [(one.language,) for one in left])
         if type is not None:
             left = left._having("type", type, [(one.semantic_type,) for one in left])
+        if name is not None:
+            part = unicodedata.normalize("NFC", name).casefold()
+            chosen = tuple(one for one in left if part in one.name.casefold())
+            if not chosen:
+                near = difflib.get_close_matches(name, sorted({one.name for one in left}), n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "none is like it"
+                raise InputError(f"{self.name}: of {len(left)} names none has {name!r} in it; {hint}")
+            left = replace(left, entities=chosen)
         for kind, value in (where or {}).items():
             left = left._having(kind, value, [one.get(kind).split("|") for one in left])
         for attribute, value in (raw or {}).items():
@@ -273,5 +306,7 @@ class Corpus:
         if not chosen:
             known = sorted({one for its in values for one in its})
             hint = nearest(value, known) if known else "it is not annotated here at all"
+            if what in ("language", "type") and self.report.persons_left_out:
+                hint += f"; {self.report.persons_left_out} rows about persons were left out, see --persons"
             raise InputError(f"{self.name}: of {len(self)} entities none has {what} {value!r}; {hint}")
         return replace(self, entities=chosen)

@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 from tamis.core.errors import ConfigError, LimitError
 from tamis.language.cells import MOST, Cell, Values, cells_of, distinct, groups, terms_of, together_at
-from tamis.language.corpus import Corpus, Entity
+from tamis.language.corpus import MID, Corpus, Entity
 from tamis.language.pair_cover import Slot, cheapest_rows
 from tamis.language.set_cover import cheapest_cover
 
@@ -45,10 +45,15 @@ class Gap:
     excluded: int
     """How many more have it."""
 
+    @property
+    def had(self) -> str:
+        """How many there are, and why not more."""
+        more = f"; {self.excluded} more excluded" if self.excluded else "; the corpus holds no more"
+        return f"{self.entities} of {self.wanted} entities{more}"
+
     def __str__(self) -> str:
         """Write on one line what is missing, and why."""
-        more = f"; {self.excluded} more excluded" if self.excluded else "; the corpus holds no more"
-        return f"{self.cell}: {self.entities} of {self.wanted} entities{more}"
+        return f"{self.cell}: {self.had}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Cover:
     """Chosen entities, what they cover, and what is proven about their number."""
 
     choices: tuple[Choice, ...]
-    """The tests, in the order of language, type, mid and name."""
+    """The tests, in the order of language and type; plain names before those with a tag, then by mid and name."""
     cells: tuple[Cell, ...]
     """What the tests cover, sorted."""
     uncovered: tuple[Gap, ...]
@@ -205,6 +210,8 @@ def _named(argument: str, names: str | Iterable[str], scope: Sequence[Entity]) -
     for name in sorted(wanted - known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"none of {len(scope)} entities goes by it"
+        if scope[0].mid.startswith(MID):
+            hint += "; the open corpus holds ten names alike, open-full all"
         raise ConfigError(f"{argument} has {name!r}, expected the mid or name of an entity to choose from; {hint}")
     return frozenset(wanted)
 

@@ -3,7 +3,8 @@
 The format is that of CLSE v1.0: a header, and the columns `language`, `mid`, `name`, `linguistic_signature` and
 `semantic_type` in any order. The further columns of v1.1 repeat parts of the signature, with losses: they are compared
 with it and not used. Two columns of ours, `provenance` and `reviewed`, hold an entry for each pair of the signature in
-the order of the alphabet; `save` writes them where they are known.
+the order of the alphabet; `save` writes them where they are known. A row with fewer entries was completed by hand, and
+its pairs are read as the user's.
 
 A row that cannot be used stops the reading, or is refused and counted. A row that is merely odd is kept and counted.
 Names are composed (NFC) and rid of spaces around them and of invisible marks without meaning (zero-width space, soft
@@ -20,7 +21,7 @@ import math
 import random
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -63,7 +64,8 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
     """Read a corpus from a CSV file in the format of CLSE v1.0 or v1.1, or take the one that comes with the package.
 
     Args:
-        source: The file, UTF-8; or `open`, the open corpus (a file of that name is `./open`).
+        source: The file, UTF-8; or `open`, the open corpus, or `open-full`, which also has the rows beyond ten alike
+            (files of these names are `./open` and `./open-full`).
         persons: Keep rows about persons. A row is about one if its type is Person, if it carries natural gender or
             aliveness, or if another row with its mid does; in the open corpus by its type alone.
         on_error: What to do with a row that cannot be used: stop, or refuse it and go on.
@@ -79,10 +81,10 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
     """
     if on_error not in ("raise", "collect"):
         raise ConfigError(f"on_error is {on_error!r}; expected 'raise' or 'collect'")
-    if source == "open":
+    if source in ("open", "open-full"):
         from tamis.language.open_corpus import embedded
 
-        return embedded(persons=persons)
+        return embedded(persons=persons, full=source == "open-full")
     path = Path(source)
     reading = Reading(path, strict=on_error == "raise")
     read = list(_entities(reading))
@@ -164,7 +166,7 @@ def _signatures(values: Mapping[str, list[str]], rows: int, dice: random.Random)
         yield from [Signature.of((attribute, dice.choice(values[attribute])) for attribute in chosen)] * count
 
 
-def save(corpus: Corpus, path: str | Path) -> Path:
+def save(corpus: Iterable[Entity], path: str | Path, *, spreadsheet: bool = False) -> Path:
     """Write a corpus as a CSV file that `load` reads, with who says what and who reviewed it where that is known.
 
     Rows of CLSE stay under its licence; `corpus.attribution` is the credit to pass on with them.
@@ -172,6 +174,7 @@ def save(corpus: Corpus, path: str | Path) -> Path:
     Args:
         corpus: What to write, in its order.
         path: The file, UTF-8; it is replaced as a whole.
+        spreadsheet: Begin with the mark by which spreadsheets know UTF-8.
 
     Returns:
         The path.
@@ -179,8 +182,10 @@ def save(corpus: Corpus, path: str | Path) -> Path:
     Raises:
         FileError: If it cannot be written there.
     """
-    width = len(COLUMNS) + (len(OURS) if any(one.provenance or one.reviewed for one in corpus) else 0)
-    return write_whole(path, csv_text(row[:width] for row in ((*COLUMNS, *OURS), *map(row_of, corpus))))
+    entities = tuple(corpus)
+    width = len(COLUMNS) + (len(OURS) if any(one.provenance or one.reviewed for one in entities) else 0)
+    text = csv_text(row[:width] for row in ((*COLUMNS, *OURS), *map(row_of, entities)))
+    return write_whole(path, "\ufeff" * spreadsheet + text)
 
 
 def row_of(one: Entity) -> tuple[str, ...]:
@@ -283,7 +288,7 @@ def _entity(fields: Mapping[str, str], reading: Reading, annotations: dict[str, 
     mid = mid.strip()
     for kind, message in annotation.oddities:
         reading.note(kind, message, "linguistic_signature")
-    if not mid:
+    if not mid and "provenance" not in reading.header:
         reading.note("no mid", f"{clean!r} has no mid; it joins no other language", "mid")
     for kind, message in _name_oddities(name, clean, mid):
         reading.note(kind, message, "name")
@@ -296,9 +301,12 @@ def _marked(entity: Entity, fields: Mapping[str, str], reading: Reading) -> Enti
     pairs = len(entity.signature.pairs)
     marks = {name: tuple(map(str.strip, fields[name].split(","))) for name in OURS if fields[name].strip()}
     for name, its in marks.items():
-        if len(its) != pairs:
+        if len(its) > pairs:
             reading.refuse("bad marks", f"{name} has {len(its)} entries; expected {pairs}, one for each pair", name)
             return None
+    if any(len(its) < pairs for its in marks.values()):
+        reading.note("edited row", f"{entity.name!r} has pairs without marks; all of its pairs count as yours", "name")
+        return replace(entity, provenance=("user",) * pairs)
     provenance, counts = marks.get("provenance", ()), marks.get("reviewed", ())
     if wrong := [one for one in counts if not re.fullmatch("[0-9]{1,6}", one)]:
         reading.refuse("bad marks", f"reviewed has {wrong[0]!r}; expected numbers of reviewers", "reviewed")

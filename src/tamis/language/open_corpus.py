@@ -1,14 +1,15 @@
 """The open corpus: entities in the languages and the vocabulary of CLSE, made for this package and no part of CLSE.
 
-It is one packed file, `open/open.tsv.gz`, built from what lies beside it: `concepts.tsv` lists the things, and a table
-for each language names and annotates them by hand. The build adds
+It is built from what lies in `open`: `concepts.tsv` lists the things, and a table for each language names and annotates
+them by hand. The build adds
 
 - the names of countries, cities, months and the like from CLDR, where the table has none;
 - what dictionaries and rules know: manual annotation comes before a dictionary, and that before a rule;
 - what reviewers found, from the sheets in `open/reviews`, if there are any.
 
-Then the selection rule of CLSE holds: of rows with the same language, semantic type and signature ten are kept. Names
-that something else of another signature has too come first, so that neither is taken for the other; then it goes by the
+Then the selection rule of CLSE holds: of rows with the same language, semantic type and signature ten are kept, in
+`open.tsv.gz`; the others are in `more.tsv.gz`, for those who look for a certain name: `open-full` is both. Names that
+something else of another signature has too come first, so that neither is taken for the other; then it goes by the
 order of `concepts.tsv`, so that languages keep the same things where they can. Things that are not listed there follow
 by their key, and names of the same thing stand in the order of their table.
 
@@ -24,6 +25,7 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -55,25 +57,28 @@ HEADER = (
 """What the packed file says of itself."""
 
 _COLUMNS = (*COLUMNS, *OURS)
+_FILES = ("open.tsv.gz", "more.tsv.gz")
 _MAY_SHIP = ("pl",)  # the Russian dictionary is CC BY-SA, so nothing of it goes into the package
 _EXTRA = "extra/"
 _PERSON = "Person"
 
 
 @cache
-def embedded(*, persons: bool = False) -> Corpus:
+def embedded(*, persons: bool = False, full: bool = False) -> Corpus:
     """Read the open corpus that comes with the package.
 
     Args:
         persons: Keep rows about persons, which are few and about the dead. Invented characters are no persons.
+        full: Also the rows beyond ten alike.
 
     Raises:
         FileError: If it is missing or damaged.
 
-    >>> embedded().name
-    'open'
+    >>> len(embedded()) < len(embedded(full=True))
+    True
     """
-    return read(OPEN / "open.tsv.gz", persons=persons)
+    corpus = read(OPEN / _FILES[0], persons=persons)
+    return replace(corpus + read(OPEN / _FILES[1], persons=persons), name="open-full") if full else corpus
 
 
 def read(path: Path, *, persons: bool = True) -> Corpus:
@@ -112,7 +117,21 @@ def read(path: Path, *, persons: bool = True) -> Corpus:
     return Corpus(entities, "open", Report(rows, kept=len(entities), persons_left_out=rows - len(entities)))
 
 
-def write(corpus: Corpus, path: Path = OPEN / "open.tsv.gz") -> None:
+def rebuild(folder: Path = OPEN) -> None:
+    """Build the corpus from the tables in a folder, and write it there.
+
+    Args:
+        folder: As for `build`.
+
+    Raises:
+        FileError: If a table is missing or wrong, or a file cannot be written.
+        MissingExtraError: If Babel or a dictionary is not installed.
+    """
+    for name, corpus in zip(_FILES, build(folder), strict=True):
+        write(corpus, folder / name)
+
+
+def write(corpus: Corpus, path: Path) -> None:
     """Write a corpus as a packed file; the same corpus gives the same text.
 
     Args:
@@ -126,7 +145,7 @@ def write(corpus: Corpus, path: Path = OPEN / "open.tsv.gz") -> None:
     write_whole(path, gzip.compress(text.encode(), mtime=0))
 
 
-def build(folder: Path = OPEN) -> Corpus:
+def build(folder: Path = OPEN) -> tuple[Corpus, Corpus]:
     """Build the corpus from the tables in a folder; the same tables and packages give the same corpus.
 
     The languages are those that have a table.
@@ -135,7 +154,7 @@ def build(folder: Path = OPEN) -> Corpus:
         folder: Holds `concepts.tsv`, `<language>.tsv` and perhaps `reviews/*.csv`.
 
     Returns:
-        The corpus; its report counts the rows without a name and those of which ten alike were kept.
+        The corpus, whose report counts the rows without a name and those of which ten alike were kept; and the latter.
 
     Raises:
         FileError: If a table is missing or wrong.
@@ -155,17 +174,17 @@ def build(folder: Path = OPEN) -> Corpus:
     for one in corpus:
         signatures.setdefault((one.language, one.name), set()).add(one.signature)
     cells: Counter[tuple[str, str, Signature]] = Counter()
-    kept = []
+    kept: list[Entity] = []
+    more: list[Entity] = []
     for one in sorted(
         corpus,
         key=lambda one: (len(signatures[one.language, one.name]) == 1, place[one.language, one.mid, one.name]),
     ):
         cells[one.language, one.semantic_type, one.signature] += 1
-        if cells[one.language, one.semantic_type, one.signature] <= PER_CELL:
-            kept.append(one)
-    counts["more than ten alike"] = len(entities) - len(kept)
+        (kept if cells[one.language, one.semantic_type, one.signature] <= PER_CELL else more).append(one)
+    counts["more than ten alike"] = len(more)
     report = Report(rows=len(kept) + counts["no name"], kept=len(kept), refused=counts["no name"], counts=dict(counts))
-    return Corpus(tuple(kept), "open", report)
+    return Corpus(tuple(kept), "open", report), Corpus(tuple(more), "open", Report(len(more), len(more)))
 
 
 def gaps(folder: Path = OPEN) -> dict[tuple[str, str, str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from tamis.core.report import Table
 from tamis.language.cldr import glosses
 from tamis.language.corpus import Corpus, Entity
 from tamis.language.csv_file import csv_text, escaped
-from tamis.language.phrases import reasons
+from tamis.language.phrases import reason, reasons
 from tamis.language.tables import entity_json
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _REASONS = 3
 _GAPS = 5
+_COMMENT = 100
 
 
 def cover_table(found: Cover, corpus: Corpus) -> Table:
@@ -57,7 +59,8 @@ def summary(found: Cover) -> str:
     if found.optimal:
         proof = "nothing cheaper does" if weighed else "fewer cannot"
     else:
-        proof = f"covered greedily, at least {found.lower_bound:,} {'must be paid' if weighed else 'are needed'}"
+        how = "not all rows were tried" if _slots(found) else "time ran out, so it was covered greedily"
+        proof = f"{how}; at least {found.lower_bound:,} {'must be paid' if weighed else 'are needed'}"
     cells = f"{len(found.cells):,} cell{'' if len(found.cells) == 1 else 's'}"
     return f"{count}{cost} for {cells}: {proof}"
 
@@ -147,7 +150,9 @@ def cover_pytest(found: Cover, corpus: Corpus, command: str) -> str:
     for choice in found.choices:
         entities = list(choice.entities.values())
         values = [*([entities[0].language] if several else []), *(one.name for one in entities)]
-        lines.append(f"    pytest.param({', '.join(map(_literal, values))}),  # {_why(choice)}")
+        ident = _literal(" / ".join(values))
+        why = textwrap.shorten(_why(choice), _COMMENT, placeholder=" …")
+        lines.append(f"    pytest.param({', '.join(map(_literal, values))}, id={ident}),  # {why}")
     return "\n".join([*lines, "]", ""])
 
 
@@ -172,7 +177,7 @@ def _why(choice: Choice) -> str:
 
 
 def _gap_notes(found: Cover) -> list[str]:
-    notes = [f"too few: {gap}" for gap in found.uncovered[:_GAPS]]
+    notes = [f"too few: {gap.cell.language}, {reason(gap.cell)}: {gap.had}" for gap in found.uncovered[:_GAPS]]
     hidden = len(found.uncovered) - _GAPS
     return [*notes, *([f"and {hidden:,} more; --json lists all"] if hidden > 0 else [])]
 

@@ -1,7 +1,7 @@
 """Rules: what the spelling or the type of a name, or the language itself, decides with certainty.
 
-A rule says nothing where usage varies or where one would have to know the word. So each asks little of a name and stays
-silent often:
+A rule says nothing where usage varies or where one would have to know the word. So each asks little of a name and often
+says nothing:
 
 - Acronyms, single letters, digits and words with capitals inside (`eBay`) are never judged; they may be spelt out. Nor
   are words that mix Latin and Cyrillic letters, of which some are not what they seem.
@@ -44,7 +44,7 @@ def rule_facts(name: str, language: str, semantic_type: str = "") -> list[Fact]:
     Args:
         name: In its citation form.
         language: A code of CLSE.
-        semantic_type: A type of the open corpus; if it is not known, rules that need it are silent.
+        semantic_type: A type of the open corpus; if it is not known, rules that need it do not apply.
 
     Returns:
         At most one fact of each attribute; often none.
@@ -98,7 +98,7 @@ def _italian(word: str, native: bool) -> Iterator[tuple[str, str]]:
     """Decide `ad` and `ed`: yes before the letter with a consonant behind it, no before another sound."""
     word = _plain(word)
     for letter in "ae":
-        if word[0] in "bcdfglmnpqrstvz" or (native and re.match(f"[aeiou](?<!{letter})[bcdfglmnpqrstvz]", word)):
+        if word[0] in "bcdfgklmnpqrstvz" or (native and re.match(f"[aeiou](?<!{letter})[bcdfglmnpqrstvz]", word)):
             yield f"NominalInflectedForm.starts_with_phonetic_{letter}", "NO"
         elif native and word[0] == letter and word[1] in "bcdfglmnpqrstvz":
             yield f"NominalInflectedForm.starts_with_phonetic_{letter}", "YES"

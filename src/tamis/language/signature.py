@@ -74,7 +74,7 @@ class Fact(NamedTuple):
     value: str
     provenance: str = ""
     """`hand`; `rule:` and its name; `lexicon:` and a package with its version; `review`; `open` for the open corpus;
-    empty where the corpus does not say."""
+    `user` for a row that was completed by hand; empty where the corpus does not say."""
     reviewed: int = 0
     """How many reviewers agreed."""
 

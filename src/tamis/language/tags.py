@@ -46,7 +46,7 @@ def canonical(tag: str) -> str:
 def closest(tag: str, known: Iterable[str]) -> str | None:
     """Find the tag that stands for the same language, or for a variety that its readers read without trouble.
 
-    There is no way from one language to another, English least of all. Of tags equally close the very one asked for is
+    It never falls back to another language. Of tags equally close the very one asked for is
     taken, else the first in the alphabet.
 
     Args:
@@ -54,7 +54,7 @@ def closest(tag: str, known: Iterable[str]) -> str | None:
         known: The tags to choose from.
 
     Returns:
-        One of the known tags, to be told to the user where it is not the one asked for; None if none is near.
+        One of the known tags, to be shown to the user where it is not the one asked for; None if none is near.
 
     Raises:
         InputError: If the tag asked for is no tag of a known language.

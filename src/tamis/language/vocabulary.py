@@ -57,7 +57,7 @@ KINDS = {
     "name_appellation": "in what way the name is not the given one",
     "name_completeness": "whether the name is clear at first mention",
     "name_formality": "official or everyday name",
-    "name_geo": "name for those who live there or for those abroad",
+    "name_geo": "name for those who live there or for those abroad, such as Paris, France",
     "name_nutrition": "the number in which a food is measured out",
     "name_surface": "a name better shown than spoken",
     "name_whenis": "the name of an event of a certain date",
