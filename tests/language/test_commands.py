@@ -210,7 +210,10 @@ def test_a_review_goes_out_and_comes_back() -> None:
         writer.writeheader()
         writer.writerows(row | {"verdict": "yes", "reviewer": "Anna"} for row in asked)
     out, err = done("review import back.csv --out reviewed.csv")
-    assert f"{len(asked)} pairs accepted, 0 corrected, 0 removed, 0 disputed" in out
+    assert (
+        f"{len(asked)} pairs accepted, 0 corrected, 0 removed ({len(asked)} of these by one reviewer), 0 disputed"
+        in out
+    )
     reviewed = language.load("reviewed.csv", persons=True)
     assert sum(sum(one.reviewed) for one in reviewed) >= len(asked)
     said = json.loads(done("review import back.csv --json")[0])

@@ -153,15 +153,32 @@ def _annotated(given: str, known: _Known, semantic_type: str = "", mid: str = ""
     disputed = {fact for fact in said if any(fact.pair not in pairs for pairs in signatures)}
     sources = (said, lexicon_facts(name, language, semantic_type), rule_facts(name, language, semantic_type))
     facts = [fact for fact in merged(*sources) if fact not in disputed]
-    decided = frozenset[str]().union(*(fact.topics for fact in facts))
     signature = Signature.of(fact.pair for fact in facts)
     provenance = tuple(fact.provenance for fact in facts)
-    return Annotation(
-        given,
-        Entity(language, mid, name, semantic_type or _TYPE, signature, provenance=provenance),
-        {
-            attribute: its
-            for attribute, its in known.values.get(semantic_type, known.values[""]).items()
-            if decided.isdisjoint(frozenset.intersection(*(Fact(attribute, value).topics for value in its)))
-        },
-    )
+    entity = Entity(language, mid, name, semantic_type or _TYPE, signature, provenance=provenance)
+    return Annotation(given, entity, _undecided(entity, known))
+
+
+def undecided(entity: Entity) -> Mapping[str, tuple[str, ...]]:
+    """List what a person must still decide about a name.
+
+    Args:
+        entity: The name, with what is known.
+
+    Returns:
+        The attributes that names of its type have in the open corpus and that nothing known decides, the most frequent
+        first, with the values seen there; none if the open corpus does not have the language.
+    """
+    try:
+        return _undecided(entity, _known(entity.language))
+    except InputError:
+        return {}
+
+
+def _undecided(entity: Entity, known: _Known) -> Mapping[str, tuple[str, ...]]:
+    decided = frozenset[str]().union(*(fact.topics for fact in entity.facts))
+    return {
+        attribute: its
+        for attribute, its in known.values.get(entity.semantic_type, known.values[""]).items()
+        if decided.isdisjoint(frozenset.intersection(*(Fact(attribute, value).topics for value in its)))
+    }

@@ -52,17 +52,22 @@ class CorpusOptions:
     collect: Annotated[bool, Parameter(negative="")] = False
     """Leave out rows that cannot be used, and go on."""
 
-    def read_all(self, sources: Sequence[str] | None) -> Corpus:
-        """Read corpora and join them; the open corpus if none is named."""
-        first, *others = (self.read(source) for source in sources or ["open"])
+    def read_all(self, sources: Sequence[str] | None, *, everybody: bool = False) -> Corpus:
+        """Read corpora and join them, the open corpus if none is named; see `read`."""
+        first, *others = (self.read(source, everybody=everybody) for source in sources or ["open"])
         return sum(others, first)
 
-    def read(self, source: str) -> Corpus:
-        """Read a corpus, and say on stderr what was left out of it and what its authors ask."""
+    def read(self, source: str, *, everybody: bool = False) -> Corpus:
+        """Read a corpus, and say on stderr what was left out of it and what its authors ask.
+
+        Args:
+            source: A file, or open.
+            everybody: Keep rows about persons, since none is shown and none may be lost.
+        """
         from tamis.language.corpus import WARNINGS
         from tamis.language.data import load
 
-        corpus = load(source, persons=self.persons, on_error="collect" if self.collect else "raise")
+        corpus = load(source, persons=self.persons or everybody, on_error="collect" if self.collect else "raise")
         if corpus.report.refused:
             print(
                 f"tamis: {corpus.report.refused} of {corpus.report.rows} rows of {corpus.name} cannot be used: "
@@ -71,6 +76,11 @@ class CorpusOptions:
             )
         if self.persons:
             print(f"tamis: {WARNINGS[0]}", file=sys.stderr)
+        elif corpus.report.persons_left_out and source not in ("open", "open-full"):
+            print(
+                f"tamis: {corpus.report.persons_left_out} rows about persons are left out; --persons reads them",
+                file=sys.stderr,
+            )
         return corpus
 
 
@@ -291,7 +301,7 @@ def review_import(
 
     if not sheets:
         raise ConfigError("no sheet is named; give the CSV files that reviewers filled in")
-    found = import_review(options.read_all(corpus), sheets)
+    found = import_review(options.read_all(corpus, everybody=True), sheets)
     if out:
         print(f"tamis: {save(found.corpus, out)}: {len(found.corpus)} rows", file=sys.stderr)
     if json:

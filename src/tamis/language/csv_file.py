@@ -27,6 +27,7 @@ MIXED_SCRIPTS = re.compile("[A-Za-z][\u0400-\u052f]|[\u0400-\u052f][A-Za-z]")
 
 _MAX_BYTES = 500_000_000
 _EXAMPLES = 3
+_HEADER = 10_000
 _NOT_CSV = {
     b"\x1f\x8b": "packed with gzip; unpack it first",
     b"PK\x03\x04": "a zip archive or a spreadsheet; save it as CSV",
@@ -44,11 +45,14 @@ class Reading:
     Args:
         path: The file, UTF-8.
         strict: Stop at a row that cannot be used; else it is counted as refused.
+        separators: What may stand between fields; of several that which is most frequent in the first line.
     """
 
-    def __init__(self, path: Path, *, strict: bool = True) -> None:
+    def __init__(self, path: Path, *, strict: bool = True, separators: str = ",") -> None:
         self.path = path
         self.strict = strict
+        self.separators = separators
+        self.separator = separators[0]
         self.count = 0
         self.refused = 0
         self.counts: Counter[str] = Counter()
@@ -101,7 +105,10 @@ class Reading:
     def _rows(self) -> Iterator[list[str]]:
         """Give the rows that are not blank, the header first."""
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(self._remembered(file), strict=True)
+            start = file.readline(_HEADER)
+            self.separator = max(self.separators, key=start.count)
+            file.seek(0)
+            reader = csv.reader(self._remembered(file), delimiter=self.separator, strict=True)
             while True:
                 self.line = reader.line_num + 1
                 self._text.clear()
@@ -160,7 +167,7 @@ class Reading:
 
     def _problem(self, kind: str, message: str, column: str, letter: str) -> Problem:
         text = "".join(self._text)
-        offset = text.index(letter, _field(text, self.header.index(column)) if column else 0)
+        offset = text.index(letter, _field(text, self.header.index(column), self.separator) if column else 0)
         lines = re.split(r"\r\n|\r|\n", text[:offset])
         return Problem(kind, str(self.path), self.line + len(lines) - 1, len(lines[-1]) + 1, message)
 
@@ -186,7 +193,7 @@ def _check_file(path: Path) -> None:
         raise FileError(f"{path}:1:{start.index(0) + 1}: holds NUL bytes, as UTF-16 does; save it as UTF-8")
 
 
-def _field(text: str, number: int) -> int:
+def _field(text: str, number: int, separator: str) -> int:
     """Find where a field begins in the text of a row."""
     fields, start, quoted, inside = 0, 0, False, False
     for offset, letter in enumerate(text):
@@ -194,7 +201,7 @@ def _field(text: str, number: int) -> int:
             return offset
         if letter == '"' and (quoted or offset == start):
             quoted, inside = True, not inside
-        elif letter == "," and not inside:
+        elif letter == separator and not inside:
             fields, start, quoted = fields + 1, offset + 1, False
     return len(text)
 

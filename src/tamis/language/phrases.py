@@ -126,15 +126,23 @@ def _features(values: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return features
 
 
+def spelt(language: str, value: str) -> str:
+    """Spell a value of the vocabulary as the language does.
+
+    >>> spelt("ru", "vo"), spelt("ru", "feminine")
+    ('во', 'feminine')
+    """
+    return _SPELT.get(language, {}).get(value, value)
+
+
 def _phrase(language: str, kind: str, value: str) -> str:
-    spelt = _SPELT.get(language, {}).get(value, value)
     if kind in _PREPOSITIONS and value == "none":
         return f"“{_PREPOSITIONS[kind]}” is no preposition"
     if kind.startswith("starts_with_phonetic_"):
         return f"{'starts' if value == 'yes' else 'does not start'} with the sound {kind[-1]}"
     if (kind, value) in _WORDS:
         return _WORDS[kind, value]
-    return _PATTERNS[kind].format(spelt) if kind in _PATTERNS else f"{kind}={value}"
+    return _PATTERNS[kind].format(spelt(language, value)) if kind in _PATTERNS else f"{kind}={value}"
 
 
 def _order(cell: Cell) -> tuple[int, ...]:

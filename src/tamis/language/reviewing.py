@@ -1,8 +1,9 @@
 """Have annotations judged by people: a sheet goes out, sheets come back, and the corpus learns from them.
 
 A sheet is a CSV file with one question a row: is this value of this attribute right for this name? Whoever speaks the
-language writes `yes`, `no` or `unsure`, after a no perhaps the right value, and their name. What all who judged agree
-on is taken over. Disputed pairs are left unchanged and reported.
+language writes `yes`, `no` or `unsure`, after a no perhaps the right value, and their name. Of names that are neither
+of CLSE nor of the open corpus it also asks what nobody has decided yet: the answer is a value. What all who judged
+agree on is taken over. Disputed pairs are left unchanged and reported.
 """
 
 from __future__ import annotations
@@ -15,19 +16,30 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from tamis.core.errors import ConfigError, InputError, nearest
+from tamis.core.errors import ConfigError, FileError, InputError, nearest
 from tamis.core.files import write_whole
+from tamis.language.annotation import undecided
 from tamis.language.cldr import glosses
-from tamis.language.corpus import Corpus, Entity
+from tamis.language.corpus import MID, Corpus, Entity
 from tamis.language.csv_file import Reading, csv_text, escaped, unescaped
 from tamis.language.metrics import cohen_kappa
+from tamis.language.phrases import spelt
 from tamis.language.signature import Fact, Signature
 from tamis.language.vocabulary import KINDS, PAIRS, features_of
 
-COLUMNS = ("id", "name", "gloss", "attribute", "value", "question", "verdict", "correction", "comment", "reviewer")
-"""The columns of a sheet; the last four are for the reviewer."""
-VERDICTS = ("yes", "no", "unsure")
+COLUMNS = (
+    "id", "name", "gloss", "attribute", "value", "question", "values", "verdict", "correction", "comment", "reviewer",
+)  # fmt: skip
+"""The columns of a sheet; `values` lists what may stand in `correction`, and the last four are for the reviewer."""
+VERDICTS = {
+    "yes": ("y", "ano", "da", "evet", "ja", "oui", "si", "sim", "sì", "sí", "tak", "да"),
+    "no": ("n", "hayır", "não", "ne", "nee", "nei", "nein", "nej", "nie", "non", "нет"),
+    "unsure": ("?",),
+}
+"""Verdicts, and other words for them that are understood."""
 
+_KNOWN = (MID, "/m/", "/g/")
+_ERRORS = 5
 _READ = ("id", "name", "attribute", "value", "verdict", "correction", "reviewer")
 
 
@@ -36,11 +48,11 @@ class Agreement:
     """How far those who judged an attribute agree with the annotation, and with each other."""
 
     judged: int
-    """Answers that were yes or no."""
+    """Answers that were yes, no or a value."""
     unsure: int
     """Answers that were neither."""
     agreed: float
-    """The share of yes among those judged, a fraction; NaN if none were."""
+    """The share of yes among answers about a value, a fraction; NaN if there are none."""
     kappa: Mapping[tuple[str, str], float]
     """Cohen's kappa of every two reviewers, over what both judged; NaN where it is not defined."""
 
@@ -59,12 +71,17 @@ class Review:
     """Pairs replaced by what the reviewers say."""
     removed: int
     """Pairs found wrong, without a correction on which the reviewers agree."""
+    by_one: int
+    """Of those accepted, corrected or removed, how many on the word of one reviewer."""
     disputed: tuple[str, ...]
     """Pairs on which reviewers disagree, one line each; those called both right and wrong are kept as they were."""
 
 
 def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value: int | None = None) -> int:
     """Write a sheet of questions for somebody who speaks a language.
+
+    It asks whether what is annotated is right and, of names that are neither of CLSE nor of the open corpus, what is
+    not annotated though names of that type have it.
 
     Args:
         corpus: What to have judged.
@@ -86,13 +103,14 @@ def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value:
     chosen = corpus.filter(language=language)
     asked: dict[tuple[str, str], dict[tuple[str, str], Entity]] = {}
     for one in chosen:
-        for pair in one.signature.pairs:
+        open_ones = {} if one.mid.startswith(_KNOWN) else undecided(one)
+        for pair in (*one.signature.pairs, *((attribute, "") for attribute in open_ones)):
             asked.setdefault(pair, {}).setdefault((_id(one), one.name), one)
     if not asked:
         raise InputError(f"{corpus.name}: nothing is annotated in {language!r}; annotate it first")
     english = glosses(corpus)
     rows = [
-        [_id(one), one.name, english.get(one.mid, ""), *pair, _question(one.name, *pair), "", "", "", ""]
+        [_id(one), one.name, english.get(one.mid, ""), *pair, _question(one, *pair), _choices(*pair), "", "", "", ""]
         for pair in sorted(asked)
         for one in _spread(list(asked[pair].values()), per_value)
     ]
@@ -103,8 +121,10 @@ def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value:
 def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
     """Read sheets that came back, and change the corpus by what they agree on.
 
-    Rows without a verdict are passed over. A pair is accepted if somebody calls it right and nobody wrong; it is
-    replaced or removed if somebody calls it wrong and nobody right.
+    Rows without an answer are passed over. Fields may be separated by commas, semicolons or tabs. A value may be
+    written as in `values`, or as much of it as is clear; `yes` and `no` also in some other languages, see VERDICTS. A
+    pair is accepted if somebody calls it right and nobody wrong; it is replaced or removed if somebody calls it wrong
+    and nobody right.
 
     Args:
         corpus: The corpus from which the sheets were exported; one that already holds them would count them twice.
@@ -128,6 +148,7 @@ def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
     disputed = []
     for item, its in sorted(answers.items()):
         right, wrong = ([one for one in its.values() if one.verdict == verdict] for verdict in ("yes", "no"))
+        counts["by one"] += len(right) + len(wrong) == 1
         corrections = sorted({one.correction for one in wrong})
         if (right and wrong) or len(corrections) > 1:
             said = ", ".join(
@@ -149,6 +170,7 @@ def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
         accepted=counts["accepted"],
         corrected=counts["corrected"],
         removed=counts["removed"],
+        by_one=counts["by one"],
         disputed=tuple(disputed),
     )
 
@@ -180,13 +202,44 @@ class _Change(NamedTuple):
 
 
 def _id(one: Entity) -> str:
-    return f"{one.language} {one.mid}".strip()
+    """What a row goes by, beside its name."""
+    return f"{one.language} {one.mid or one.semantic_type}"
 
 
-def _question(name: str, attribute: str, value: str) -> str:
+def _question(one: Entity, attribute: str, value: str) -> str:
+    if not value:
+        kinds = dict.fromkeys(kind for its in _values(attribute) for kind, _ in features_of(attribute, its))
+        return f"{one.name}: {'; '.join(KINDS[kind] for kind in kinds) or attribute}? Write the value as correction."
     features = features_of(attribute, value)
-    says = "; ".join(f"{KINDS[kind]}: {value}" for kind, value in features) or f"{attribute}: {value}"
-    return f"{name}: {says}. Is that right?"
+    says = "; ".join(f"{KINDS[kind]}: {spelt(one.language, its)}" for kind, its in features) or f"{attribute}: {value}"
+    return f"{one.name}: {says}. Is that right?"
+
+
+def _values(attribute: str) -> list[str]:
+    return [value for name, value in PAIRS if name == attribute]
+
+
+def _choices(attribute: str, value: str) -> str:
+    return " ".join(one for one in _values(attribute) if one != value)
+
+
+def _meant(item: _Item, text: str) -> str:
+    """Find the value that a reviewer means: written in full, or a part of it, or a word that one value alone has."""
+    values = _values(item.attribute)
+    folded = text.casefold()
+    if whole := [value for value in values if value.casefold() == folded]:
+        return whole[0]
+    language = item.id.partition(" ")[0]
+    words = {
+        value: {
+            *value.casefold().split("_"),
+            *(spelt(language, its) for _, its in features_of(item.attribute, value)),
+            *(its for _, its in features_of(item.attribute, value)),
+        }
+        for value in values
+    }
+    having = [value for value in values if folded in words[value]]
+    return having[0] if len(having) == 1 else text
 
 
 def _spread(entities: list[Entity], most: int | None) -> list[Entity]:
@@ -200,19 +253,30 @@ def _read(
     path: Path, entities: Mapping[tuple[str, str], list[Entity]], answers: dict[_Item, dict[str, _Answer]]
 ) -> None:
     """Add the answers of a sheet to those of others."""
-    reading = Reading(path)
+    reading = Reading(path, separators=",;\t")
+    errors: list[str] = []
     for fields in reading.records(_READ, short=True):
         cells = {name: unescaped(fields[name]).strip() for name in _READ}
-        answer = _Answer(cells["verdict"].casefold(), cells["correction"])
-        if not any(answer):
+        if not (cells["verdict"] or cells["correction"]):
             continue
         item = _Item(*(cells[name] for name in _Item._fields))
+        answer = _answer(item, cells["verdict"].casefold(), cells["correction"])
         reviewer = " ".join(cells["reviewer"].split())
-        if wrong := _wrong(item, answer, reviewer, entities):
-            raise reading.error(wrong.message, wrong.column)
-        if answers.setdefault(item, {}).setdefault(reviewer, answer) != answer:
-            message = f"{reviewer!r} gave another answer to this question before; keep one"
-            raise reading.error(message, "verdict")
+        wrong = _wrong(item, answer, reviewer, entities)
+        if wrong is None and answers.setdefault(item, {}).setdefault(reviewer, answer) != answer:
+            wrong = _Wrong("verdict", f"{reviewer!r} gave another answer to this question before; keep one")
+        if wrong:
+            errors.append(str(reading.error(wrong.message, wrong.column)))
+    if errors:
+        more = [f"and {len(errors) - _ERRORS} more"] if len(errors) > _ERRORS else []
+        raise FileError("; ".join([*errors[:_ERRORS], *more]))
+
+
+def _answer(item: _Item, verdict: str, correction: str) -> _Answer:
+    """Read what a reviewer wrote; a value is the answer to a question without one."""
+    verdict = next((known for known, others in VERDICTS.items() if verdict in others), verdict)
+    correction = _meant(item, correction) if correction else ""
+    return _Answer("no" if not item.value and correction and not verdict else verdict, correction)
 
 
 class _Wrong(NamedTuple):
@@ -235,10 +299,13 @@ def _wrong(
             "id", f"the corpus has no {item.name!r} with the id {item.id!r}; leave the first columns as they are"
         )
     pair = (item.attribute, item.value)
-    if not any(pair in one.signature.pairs for one in meant):
+    if not item.value and any(item.attribute in dict(one.signature.pairs) for one in meant):
+        return _Wrong("attribute", f"{item.name!r} has {item.attribute} by now; export the sheet again")
+    if item.value and not any(pair in one.signature.pairs for one in meant):
         return _Wrong("value", f"{item.name!r} is not annotated as {':'.join(pair)} any more; export the sheet again")
     if not answer.correction:
-        return None
+        open_one = not item.value and answer.verdict != "unsure"
+        return _Wrong("correction", "the question asks for a value; write it here, or unsure") if open_one else None
     if answer.verdict != "no" or answer.correction == item.value:
         return _Wrong("correction", f"{answer.correction!r} corrects nothing; a correction goes with a no")
     values = [value for attribute, value in PAIRS if attribute == item.attribute]
@@ -256,11 +323,12 @@ def _label(item: _Item, answer: _Answer) -> str:
 
 def _agreement(answers: Mapping[_Item, Mapping[str, _Answer]]) -> Agreement:
     labels: dict[str, dict[_Item, str]] = {}
-    unsure = right = 0
+    unsure = right = asked = 0
     for item, its in answers.items():
         for reviewer, answer in its.items():
             unsure += answer.verdict == "unsure"
             right += answer.verdict == "yes"
+            asked += bool(item.value) and answer.verdict != "unsure"
             if answer.verdict != "unsure":
                 labels.setdefault(reviewer, {})[item] = _label(item, answer)
     judged = sum(map(len, labels.values()))
@@ -269,7 +337,7 @@ def _agreement(answers: Mapping[_Item, Mapping[str, _Answer]]) -> Agreement:
         both = sorted(labels[first].keys() & labels[second].keys())
         if both:
             kappa[first, second] = cohen_kappa(*([labels[who][item] for item in both] for who in (first, second)))
-    return Agreement(judged, unsure, right / judged if judged else math.nan, kappa)
+    return Agreement(judged, unsure, right / asked if asked else math.nan, kappa)
 
 
 def _changed(one: Entity, changes: Mapping[tuple[str, str], _Change]) -> Entity:
@@ -283,6 +351,11 @@ def _changed(one: Entity, changes: Mapping[tuple[str, str], _Change]) -> Entity:
             facts.append(fact._replace(reviewed=fact.reviewed + change.reviewers))
         elif change.value:
             facts.append(Fact(fact.attribute, change.value, change.provenance, change.reviewers))
+    facts += [
+        Fact(attribute, change.value, "review", change.reviewers)
+        for (attribute, value), change in changes.items()
+        if not value and change.value
+    ]
     facts.sort()
     return replace(
         one,

@@ -147,8 +147,8 @@ def review_table(review: Review) -> Table:
         for attribute, its in review.agreement.items()
     ]
     caption = (
-        f"{review.accepted} pairs accepted, {review.corrected} corrected, {review.removed} removed, "
-        f"{len(review.disputed)} disputed"
+        f"{review.accepted} pairs accepted, {review.corrected} corrected, {review.removed} removed "
+        f"({review.by_one} of these by one reviewer), {len(review.disputed)} disputed"
     )
     headers = ("attribute", "judged", "unsure", "share of yes", "kappa of two reviewers")
     return Table(headers, rows, caption, review.disputed)
@@ -164,6 +164,7 @@ def review_json(review: Review) -> dict[str, Any]:
         "accepted": review.accepted,
         "corrected": review.corrected,
         "removed": review.removed,
+        "by_one": review.by_one,
         "disputed": list(review.disputed),
         "agreement": {
             attribute: {
