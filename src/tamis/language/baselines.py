@@ -144,7 +144,7 @@ def effort_picture(panels: Mapping[str, Mapping[str, Mapping[str, float]]], alt:
     order = sorted(its[0]["cover"], key=lambda language: -its[0]["random"][language])
     counts = [names[language] for panel in its for names in panel.values() for language in order]
     ticks = [tick for tick in _TICKS if min(counts) * 0.8 <= tick <= max(counts) * 1.2]
-    size = (4.6 * len(panels) if len(panels) > 1 else 7.4, 1.1 + 0.19 * len(order) * (1 if len(order) > 20 else 1.3))
+    size = (4.6 * len(panels), 1.1 + 0.19 * len(order) * (1 if len(order) > 20 else 1.3))
     with matplotlib.rc_context({**plot_style(), "axes.grid.axis": "x", "font.size": 10.0}):
         figure, grid = pyplot.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
         for axes, (title, panel) in zip(grid[0], panels.items(), strict=True):
@@ -160,10 +160,16 @@ def effort_picture(panels: Mapping[str, Mapping[str, Mapping[str, float]]], alt:
             axes.xaxis.set_major_formatter("{x:.0f}")
             axes.xaxis.set_minor_formatter("")
             axes.set_yticks(range(len(order)), order)
-            axes.tick_params(axis="y", length=0, labelsize=9)
+            axes.tick_params(axis="y", length=0, labelsize=9 if len(order) > 20 else 10)
             axes.margins(y=0.6 / len(order))
         grid[0, 0].invert_yaxis()
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(its[0]))
+        figure.legend(
+            *grid[0, 0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=len(its[0]),
+            columnspacing=1,
+            handletextpad=0.2,
+        )
         picture = Picture.of(figure, alt, caption)
         pyplot.close(figure)
     return picture

@@ -44,7 +44,8 @@ SHOWN = ("gender", "number", "locative_preposition", "topical_preposition")
 
 DRAWS = 200
 """Random orders of each language."""
-_DISPUTED = ("EH", "PS", "TW", "XK")
+_LAST = ("EH", "FO", "PS", "TW", "VA", "XK")
+"""Territories that are disputed or hardly known."""
 
 
 def run(out: Path) -> Path:
@@ -121,7 +122,7 @@ def _code(corpus: Corpus) -> str:
 
 
 def names_table(covers: dict[str, Cover], corpus: Corpus) -> Table:
-    """List the names of each language, each with what it alone meets.
+    """List the names of each language below a row of its own, each with what it alone meets.
 
     Args:
         covers: By language.
@@ -130,22 +131,25 @@ def names_table(covers: dict[str, Cover], corpus: Corpus) -> Table:
     english = glosses(corpus)
     rows: list[list[TableCell]] = []
     for language, found in covers.items():
-        for place, choice in enumerate(found.choices):
+        every = len(corpus.filter(language=language, type=TYPE))
+        rows.append([LANGUAGES[language].upper(), f"{len(found.choices)} of {every} names"])
+        for choice in found.choices:
             (one,) = choice.entities.values()
             gloss = english.get(one.mid, "")
             name = f"{one.name} ({gloss})" if gloss.casefold() not in ("", one.name.casefold()) else one.name
-            rows.append([LANGUAGES[language] if not place else "", name, ", ".join(reasons(choice.needed_for))])
-    return Table(("language", "name", "what this name alone brings"), rows)
+            rows.append([name, ", ".join(reasons(choice.needed_for))])
+    return Table(("name", "what this name alone brings"), rows)
 
 
 def usual_first(one: Entity) -> float:
     """Weigh names so that usual ones, those of CLDR and short ones come first, and never more names than without.
 
-    Nobody should have to discuss a border to test a sentence, so disputed ones come last.
+    Nobody should have to discuss a border to test a sentence, so disputed ones come last, and so do those
+    that few know.
     """
     tagged = any(feature.kind.startswith("name_") for feature in one.signature.features)
     of_cldr = one.mid.startswith(MID + PREFIX)
-    last = of_cldr and one.mid.rpartition("/")[2] in _DISPUTED
+    last = of_cldr and one.mid.rpartition("/")[2] in _LAST
     return 1 + 0.02 * tagged + 0.05 * last + 0.01 * (not of_cldr) + len(one.name) / 1000
 
 

@@ -115,7 +115,8 @@ def reasons(cells: Iterable[Cell]) -> list[str]:
     Args:
         cells: Those of one language, such as a name is needed for.
     """
-    return list(dict.fromkeys(map(reason, sorted(cells, key=_order))))
+    said = list(dict.fromkeys(map(reason, sorted(cells, key=_order))))
+    return [one for one in said if one != "has no gender" or "has no singular" not in said]
 
 
 def _features(values: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
