@@ -1,10 +1,20 @@
 import inspect
 import re
+from typing import Literal
 
 import pytest
 
 from tamis.core import errors
-from tamis.core.errors import InputError, LimitError, MissingExtraError, TamisError, nearest, one_line
+from tamis.core.errors import (
+    ConfigError,
+    InputError,
+    LimitError,
+    MissingExtraError,
+    TamisError,
+    check_choice,
+    nearest,
+    one_line,
+)
 
 CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__]
 
@@ -55,3 +65,11 @@ def test_a_misspelt_name_is_answered_with_the_one_that_is_near_and_any_other_wit
 def test_one_line_holds_nothing_that_a_terminal_obeys() -> None:
     told = one_line(ValueError("a\x1b[2Jb\x9bc\u202ed\ne"))
     assert told.replace("\N{REPLACEMENT CHARACTER}", "?") == "a?[2Jb?c?d e"
+
+
+def test_a_choice_that_is_none_is_refused_with_the_nearest_one() -> None:
+    check_choice("mode", "sum", Literal["sum", "max"])
+    with pytest.raises(ConfigError, match=r"^mode is 'summ'; did you mean 'sum'\?$"):
+        check_choice("mode", "summ", Literal["sum", "max"])
+    with pytest.raises(ConfigError, match=r"^mode is None; expected one of sum, max$"):
+        check_choice("mode", None, Literal["sum", "max"])

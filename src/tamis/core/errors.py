@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, get_args
 
 
 class TamisError(Exception):
@@ -78,3 +79,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Refuse a value that is none of a `Literal`.
+
+    Args:
+        name: Of the setting.
+        value: What came.
+        choices: The `Literal`.
+
+    Raises:
+        ConfigError: If the value is none of them.
+    """
+    if value not in get_args(choices):
+        raise ConfigError(f"{name} is {value!r}; {nearest(str(value), get_args(choices))}")

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from tamis.core.errors import ConfigError, nearest
+from tamis.core.errors import ConfigError, check_choice, nearest
 from tamis.core.seed import generator
-from tamis.radio.config import check_choice
 from tamis.radio.modulation import CONSTELLATIONS, SPAN
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from tamis.core.errors import ConfigError, ShapeError, one_line
+from tamis.core.errors import ConfigError, ShapeError, check_choice, one_line
 from tamis.radio.c_export import TEMPLATES, CExport
-from tamis.radio.config import check_choice
 
 if TYPE_CHECKING:
     from jaxtyping import Float32

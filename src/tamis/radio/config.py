@@ -6,9 +6,9 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from tamis.core.errors import ConfigError, nearest
+from tamis.core.errors import ConfigError, check_choice
 
 Normalisation = Literal["rms", "energy", "max", "l1", "none"]
 """How a frame is scaled: to mean power 1, to energy 1, to greatest magnitude 1, to sum of magnitudes 1, or not."""
@@ -203,21 +203,6 @@ def _check_counts(config: object, *names: str) -> None:
         value = getattr(config, name)
         if min(value if isinstance(value, tuple) else (value,), default=0) < 1:
             raise ConfigError(f"{name} is {value}; expected at least 1")
-
-
-def check_choice(name: str, value: object, choices: Any) -> None:
-    """Refuse a value that is none of a `Literal`.
-
-    Args:
-        name: Of the setting.
-        value: What came.
-        choices: The `Literal`.
-
-    Raises:
-        ConfigError: If the value is none of them.
-    """
-    if value not in get_args(choices):
-        raise ConfigError(f"{name} is {value!r}; {nearest(str(value), get_args(choices))}")
 
 
 Defect = Literal["snr", "l1", "ssb", "transients", "silence"]

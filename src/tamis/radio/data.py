@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from tamis.core.errors import ConfigError, InputError, ShapeError, nearest
+from tamis.core.errors import ConfigError, InputError, ShapeError, check_choice, nearest
 from tamis.core.files import write_whole
 from tamis.core.seed import generator
-from tamis.radio.config import PRESETS, check_choice
+from tamis.radio.config import PRESETS
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64

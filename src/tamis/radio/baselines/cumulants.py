@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tamis.core.errors import ConfigError, ShapeError
-from tamis.radio.config import check_choice
+from tamis.core.errors import ConfigError, ShapeError, check_choice
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float

@@ -1,0 +1,162 @@
+"""How well a ranking finds what it should: scores and relevance in, numbers out.
+
+Scores are a matrix of queries and items, the higher the better; relevance marks the items that a query should find.
+Items of equal score keep their order, so that a model that gives all items one score gains nothing by it. Protocols:
+
+- text to audio: every caption is a query, its clip is relevant;
+- audio to text: every clip is a query, all its captions are relevant, and its rank is that of the best of them;
+- of classes or of judgements: whatever the matrix says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tamis.core.errors import InputError, ShapeError
+from tamis.core.seed import generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+class Ranking(NamedTuple):
+    """What each query found."""
+
+    rank: Int[np.ndarray, " queries"]
+    """Place of the best relevant item, 1 is first."""
+    recall: dict[int, Float[np.ndarray, " queries"]]
+    """By cut-off: 1 if a relevant item is among the first so many, else 0."""
+    average_precision: Float[np.ndarray, " queries"]
+    """Of the first `depth` items."""
+
+    def summary(self, depth: int = 10) -> dict[str, float]:
+        """Average over the queries: `recall_at_…`, `map_at_…` and `median_rank`."""
+        numbers = {f"recall_at_{k}": float(found.mean()) for k, found in self.recall.items()}
+        return {
+            **numbers,
+            f"map_at_{depth}": float(self.average_precision.mean()),
+            "median_rank": float(np.floor(np.median(self.rank))),
+        }
+
+
+def rank(
+    scores: Float[np.ndarray, "queries items"],
+    relevant: Bool[np.ndarray, "queries items"],
+    *,
+    cutoffs: Sequence[int] = (1, 5, 10),
+    depth: int = 10,
+) -> Ranking:
+    """Rank the items for every query and find the relevant ones.
+
+    Args:
+        scores: The higher the better.
+        relevant: At least one item a query.
+        cutoffs: Of recall.
+        depth: Of average precision, which sums the precision at each relevant item of the first `depth` and divides by
+            the number of relevant items, at most `depth`.
+
+    Raises:
+        InputError: If a score is NaN, or a query has no relevant item.
+        ShapeError: If the two matrices differ in shape.
+
+    Source:
+        Recall, median rank and mAP@10 as XinhaoMei/audio-text_retrieval counts them with five captions a clip; mAP@16
+        over several relevant clips as in DCASE 2025, task 6, is `depth=16`.
+    """
+    if scores.shape != relevant.shape or scores.ndim != 2:
+        raise ShapeError(f"scores have shape {scores.shape} and relevant {relevant.shape}; expected (queries, items)")
+    if np.isnan(scores).any():
+        raise InputError(f"{int(np.isnan(scores).any(axis=1).sum())} queries have scores that are NaN")
+    if not relevant.any(axis=1).all():
+        raise InputError(
+            f"query {int(relevant.any(axis=1).argmin())} has no relevant item; leave such queries out, and say so"
+        )
+    order = np.argsort(-scores, axis=1, kind="stable")
+    found = np.take_along_axis(relevant, order, axis=1)
+    first = found.argmax(axis=1) + 1
+    near = found[:, :depth]
+    precision = np.cumsum(near, axis=1) / np.arange(1, near.shape[1] + 1)
+    possible = np.minimum(relevant.sum(axis=1), depth)
+    return Ranking(
+        first,
+        {k: (first <= k).astype(np.float64) for k in cutoffs},
+        (precision * near).sum(axis=1) / possible,
+    )
+
+
+def caption_relevance(
+    owners: Int[np.ndarray, " captions"], clips: int
+) -> tuple[Bool[np.ndarray, "captions clips"], Bool[np.ndarray, "clips captions"]]:
+    """Say what is relevant in retrieval between captions and clips, in both directions.
+
+    Args:
+        owners: Number of each caption's clip.
+        clips: How many clips there are.
+
+    Returns:
+        For text to audio and for audio to text.
+
+    >>> text_to_audio, audio_to_text = caption_relevance(np.array([0, 0, 1]), 2)
+    >>> text_to_audio.astype(int)
+    array([[1, 0],
+           [1, 0],
+           [0, 1]])
+    """
+    relevant = owners[:, None] == np.arange(clips)
+    return relevant, relevant.T
+
+
+class Difference(NamedTuple):
+    """How much better one method is than another."""
+
+    mean: float
+    """Of the differences."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Upper end of the 95 % interval."""
+    probability: float
+    """Share of the resamples in which the first is not better; small means that it is."""
+
+
+def paired_bootstrap(
+    better: Float[np.ndarray, "seeds queries"],
+    worse: Float[np.ndarray, "seeds queries"],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Difference:
+    """Compare two methods on the same queries and seeds, resampling both queries and seeds.
+
+    Args:
+        better: A number for each seed and query, such as 0 or 1 for recall, or the average precision.
+        worse: The same of the other method, on the same queries in the same order.
+        resamples: How many.
+        seed: Of the resampling.
+
+    Raises:
+        ShapeError: If the two differ in shape.
+
+    Source:
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993); percentile interval.
+    """
+    if better.shape != worse.shape or better.ndim != 2:
+        raise ShapeError(f"shapes {better.shape} and {worse.shape}; expected (seeds, queries) for both")
+    difference = np.asarray(better, np.float64) - worse
+    seeds, queries = difference.shape
+    rng = generator(seed, "audio", "bootstrap")
+    means = np.empty(resamples)
+    step = max(1, 4_000_000 // queries)
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
+        chosen = rng.integers(queries, size=(count, queries))
+        weights = np.zeros((count, queries))
+        np.add.at(weights, (np.arange(count)[:, None], chosen), 1 / queries)
+        of_seeds = weights @ difference.T
+        which = rng.integers(seeds, size=(count, seeds))
+        means[start : start + count] = np.take_along_axis(of_seeds, which, axis=1).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Difference(float(difference.mean()), float(low), float(high), float((means <= 0).mean()))

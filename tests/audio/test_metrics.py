@@ -1,0 +1,93 @@
+"""Rankings against a hand-worked case, loops, and theory."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tamis.audio.metrics import caption_relevance, paired_bootstrap, rank
+from tamis.core.errors import InputError, ShapeError
+
+
+def test_a_case_worked_by_hand() -> None:
+    """Two clips with five captions each: captions 0 to 4 are of clip 0, 5 to 9 of clip 1."""
+    scores = np.array(
+        [
+            [9, 1, 8, 2, 3, 7, 6, 5, 4, 0],  # of clip 0, its captions come at places 1, 2, 7, 8 and 9
+            [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],  # of clip 1, at places 6 to 10
+        ],
+        dtype=np.float64,
+    )
+    _, relevant = caption_relevance(np.repeat([0, 1], 5), 2)
+    found = rank(scores, relevant)
+    assert found.rank.tolist() == [1, 6]
+    first = (1 / 1 + 2 / 2 + 3 / 7 + 4 / 8 + 5 / 9) / 5
+    second = (1 / 6 + 2 / 7 + 3 / 8 + 4 / 9 + 5 / 10) / 5
+    assert found.average_precision.tolist() == pytest.approx([first, second])
+    assert found.summary() == pytest.approx(
+        {
+            "recall_at_1": 0.5,
+            "recall_at_5": 0.5,
+            "recall_at_10": 1.0,
+            "map_at_10": (first + second) / 2,
+            "median_rank": 3.0,
+        }
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 25), st.integers(1, 20))
+def test_a_ranking_is_what_a_loop_over_sorted_items_finds(seed: int, queries: int, items: int, depth: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 6, (queries, items)).astype(np.float64)  # with ties
+    relevant = rng.random((queries, items)) < 0.3
+    relevant[np.arange(queries), rng.integers(items, size=queries)] = True
+    found = rank(scores, relevant, cutoffs=(1, 3), depth=depth)
+    for q in range(queries):
+        order = sorted(range(items), key=lambda item: (-scores[q, item], item))
+        places = [place for place, item in enumerate(order, start=1) if relevant[q, item]]
+        assert found.rank[q] == places[0]
+        assert found.recall[3][q] == (places[0] <= 3)
+        precise = [number / place for number, place in enumerate(places, start=1) if place <= depth]
+        assert found.average_precision[q] == pytest.approx(sum(precise) / min(len(places), depth))
+
+
+def test_a_model_that_scores_everything_alike_finds_what_stands_first() -> None:
+    found = rank(np.zeros((100, 100)), np.eye(100, dtype=bool))
+    assert found.rank.tolist() == list(range(1, 101))
+
+
+def test_bad_matrices_are_refused() -> None:
+    good, relevant = np.zeros((2, 3)), np.ones((2, 3), dtype=bool)
+    with pytest.raises(ShapeError, match=r"\(2, 3\) and relevant \(3, 2\)"):
+        rank(good, relevant.T)
+    with pytest.raises(InputError, match="1 queries have scores that are NaN"):
+        rank(np.array([[0, np.nan, 0], [0, 0, 0]]), relevant)
+    with pytest.raises(InputError, match="query 1 has no relevant item"):
+        rank(good, np.array([[True, False, False], [False, False, False]]))
+
+
+def test_a_bootstrap_of_one_seed_is_as_wide_as_the_normal_theory_says() -> None:
+    rng = np.random.default_rng(0)
+    worse = rng.random((1, 2000))
+    better = worse + rng.normal(0.02, 0.3, (1, 2000))
+    found = paired_bootstrap(better, worse, resamples=4000)
+    error = float((better - worse).std() / np.sqrt(2000))
+    assert found.mean == pytest.approx(float((better - worse).mean()))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, (5, 500))
+    steady = paired_bootstrap(noise + 0.05, np.zeros((5, 500)), resamples=2000)
+    shaky = paired_bootstrap(noise + 0.05 + np.linspace(-0.1, 0.1, 5)[:, None], np.zeros((5, 500)), resamples=2000)
+    assert steady.low > 0
+    assert steady.probability == 0
+    assert shaky.high - shaky.low > 3 * (steady.high - steady.low)
+
+
+def test_a_method_is_no_better_than_itself() -> None:
+    same = np.random.default_rng(0).random((3, 50))
+    assert paired_bootstrap(same, same, resamples=100) == (0.0, 0.0, 0.0, 1.0)
+    with pytest.raises(ShapeError, match="for both"):
+        paired_bootstrap(same, same[:, :10])
