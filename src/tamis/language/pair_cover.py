@@ -88,6 +88,9 @@ def cheapest_rows(slots: Sequence[Slot], *, deadline: float = math.inf) -> PairC
         slots: Two or more.
         deadline: When to stop looking for the best, in seconds of `time.monotonic`.
 
+    Returns:
+        The rows, and a lower bound: equal to their cost if they are proven cheapest.
+
     >>> either = Slot([frozenset({0}), frozenset({1})], costs=[1, 1])
     >>> cheapest_rows([either, either]).rows
     ((0, 0), (0, 1), (1, 0), (1, 1))

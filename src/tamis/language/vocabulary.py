@@ -106,6 +106,9 @@ def applies(kind: str, language: str) -> bool:
     Args:
         kind: One of KINDS.
         language: A language tag.
+
+    Raises:
+        MissingExtraError: If langcodes is not installed.
     """
     languages = _LANGUAGES[kind]
     return not languages or tags.closest(language, languages) is not None
