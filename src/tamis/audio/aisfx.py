@@ -1,0 +1,90 @@
+"""The sound-effects network of aisfx: a convolutional network trained on commercial effect libraries (ISMIR 2022).
+
+Its weights come inside the wheel of aisfx 0.1.2; `tamis models pull aisfx` reads them out. It is the one general
+encoder of sound effects that needs no hub. A sound is cut into blocks of 100 frames, 2.3 s, and each block gives 512
+numbers; the last block is filled up with silence.
+
+- The whole sound is scaled to a greatest magnitude of 1 before it is cut, so a window of it depends on the rest.
+- Embeddings of all sounds point in much the same direction: subtract the mean of a corpus before comparing by cosine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from tamis.audio.mel import MelConfig, log_mel
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
+    from torch import Tensor
+
+MEL = MelConfig(rate=44_100, window=2048, hop=1024, bands=96, high=22_050.0)
+"""What the network looks at."""
+BLOCK = 100
+"""Frames of a block."""
+WIDTH = 512
+"""Numbers for a block."""
+_SCALE = 9.457798957824707  # the greatest value of the spectrograms that it was trained on
+
+
+class EffectsCNN(nn.Module):
+    """Four blocks of two 3 × 3 convolutions; the mean over frequency, then the maximum over time.
+
+    Source:
+        Representation Learning for the Automatic Indexing of Sound Effects Libraries (ISMIR 2022, arXiv 2208.09096);
+        layout and weights of aisfx 0.1.2.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        before, self.blocks = 1, nn.ModuleList()
+        for width in (64, 128, 256, WIDTH):
+            self.blocks.append(_Block(before, width))
+            before = width
+
+    def forward(self, mels: Float[Tensor, "blocks frames bands"]) -> Float[Tensor, "blocks features"]:
+        """Embed blocks.
+
+        Args:
+            mels: From `blocks`.
+        """
+        picture = mels.unsqueeze(1)
+        for number, block in enumerate(self.blocks):
+            picture = block(picture)
+            if number < 3:
+                picture = nn.functional.max_pool2d(picture, 2)
+        return picture.mean(dim=3).amax(dim=2)
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(
+        self, picture: Float[Tensor, "blocks channels frames bands"]
+    ) -> Float[Tensor, "blocks wider frames bands"]:
+        picture = self.bn1(self.conv1(picture)).relu()
+        out: Tensor = self.bn2(self.conv2(picture)).relu()
+        return out
+
+
+def blocks(samples: Float32[np.ndarray, " samples"], *, hop: int = BLOCK) -> Float32[np.ndarray, "blocks frames bands"]:
+    """Turn a sound into what the network looks at.
+
+    Args:
+        samples: Mono, 44,100 samples a second, of any scale; silence stays silence.
+        hop: Frames from one block to the next; 100 is no overlap.
+    """
+    loudest = np.abs(samples).max(initial=0.0)
+    mel = log_mel(samples / loudest if loudest > 0 else samples, MEL) / np.float32(_SCALE)
+    count = max(1, -(-(len(mel) - BLOCK) // hop) + 1)
+    padded = np.zeros(((count - 1) * hop + BLOCK, MEL.bands), np.float32)
+    padded[: len(mel)] = mel[: len(padded)]
+    return np.stack([padded[start : start + BLOCK] for start in range(0, count * hop, hop)])

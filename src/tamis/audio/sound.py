@@ -1,0 +1,206 @@
+"""Read sounds from files that nobody vouches for: limits before decoding, block by block, one line for each failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tamis.core.errors import FileError, LimitError, MissingExtraError, one_line
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+"""How files are named that are looked at in a folder."""
+_BLOCK = 1 << 16  # frames that are decoded at a time
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader accepts; more is refused with LimitError, before or while it is decoded."""
+
+    max_bytes: int = 4_000_000_000
+    """Size of the file, in bytes."""
+    max_seconds: float = 600.0
+    """Length of the sound, in seconds: as its header says, and as it is decoded."""
+    max_channels: int = 64
+    """Channels."""
+    min_rate: int = 1_000
+    """Least sample rate in Hz: what a header of 1 Hz says would be resampled to gigabytes."""
+    max_rate: int = 768_000
+    """Greatest sample rate in Hz."""
+
+
+DEFAULT = Limits()
+
+
+class Sound(NamedTuple):
+    """A sound in memory."""
+
+    samples: Float32[np.ndarray, " samples"]
+    """Mono, between -1 and 1 unless the file goes beyond."""
+    rate: int
+    """Samples a second."""
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return len(self.samples) / self.rate
+
+
+class About(NamedTuple):
+    """What the header of a sound file says."""
+
+    rate: int
+    """Samples a second."""
+    channels: int
+    """Channels."""
+    frames: int
+    """Samples of each channel; some formats say only after decoding, and then it is a guess."""
+    format: str
+    """Of the file, such as "FLAC"."""
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.frames / self.rate
+
+
+def probe(path: str | Path, limits: Limits = DEFAULT) -> About:
+    """Read the header of a sound file and hold it against the limits.
+
+    Args:
+        path: A file of any format of libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF, W64, AU and more.
+        limits: What is accepted.
+
+    Raises:
+        FileError: If the file is missing, damaged or no sound.
+        LimitError: If it is too large, too long, or has a rate or a number of channels that nobody records with.
+        MissingExtraError: If soundfile is not installed.
+    """
+    with _opened(path, limits) as file:
+        return _about(file)
+
+
+def read(path: str | Path, rate: int | None = None, limits: Limits = DEFAULT) -> Sound:
+    """Read a sound file as one channel, the mean of all.
+
+    Args:
+        path: As `probe` takes it.
+        rate: Samples a second to resample to; by default as the file has it.
+        limits: What is accepted.
+
+    Raises:
+        FileError: If the file is missing, damaged, no sound, holds no sample, or holds NaN or infinity.
+        LimitError: If it is too large or too long, whatever its header says.
+        MissingExtraError: If soundfile or soxr is not installed.
+    """
+    with _opened(path, limits) as file:
+        about = _about(file)
+        parts, count = [], 0
+        for block in file.blocks(_BLOCK, dtype="float32", always_2d=True):
+            count += len(block)
+            if count > limits.max_seconds * about.rate:
+                raise LimitError(
+                    f"{path}: longer than {limits.max_seconds:g} s, which is the limit, though its header says "
+                    f"{about.seconds:.1f} s; cut it"
+                )
+            mono = block.mean(axis=1)
+            if not np.isfinite(mono).all():
+                at = (count - len(block) + int((~np.isfinite(mono)).argmax())) / about.rate
+                raise FileError(f"{path}: NaN or infinity at {at:.3f} s; save it again")
+            parts.append(mono)
+    if not count:
+        raise FileError(f"{path}: holds no sample; give a sound")
+    samples = np.concatenate(parts)
+    return (
+        Sound(samples, about.rate)
+        if rate in (None, about.rate)
+        else resample(Sound(samples, about.rate), int(rate or 0))
+    )
+
+
+def resample(sound: Sound, rate: int) -> Sound:
+    """Convert a sound to another sample rate, band-limited.
+
+    Args:
+        sound: Of any rate.
+        rate: Samples a second.
+
+    Raises:
+        MissingExtraError: If soxr is not installed.
+
+    Source:
+        libsoxr, quality HQ.
+    """
+    try:
+        import soxr
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("resampling sounds", "audio") from error
+    return Sound(soxr.resample(sound.samples, sound.rate, rate, quality="HQ"), rate)
+
+
+def files(folder: str | Path) -> list[Path]:
+    """List the sound files in a folder and below, sorted by path; links that lead out of the folder are left out.
+
+    Args:
+        folder: Where to look; files are told by their suffix.
+
+    Raises:
+        FileError: If it is no folder, or holds no sound.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileError(f"{folder}: not a folder; give a folder of sounds")
+    inside = root.resolve()
+    found = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and path.resolve().is_relative_to(inside)
+    )
+    if not found:
+        raise FileError(f"{folder}: holds no sound; expected files named {', '.join(SUFFIXES)}")
+    return found
+
+
+@contextmanager
+def _opened(path: str | Path, limits: Limits) -> Iterator[Any]:
+    """Open a sound file whose header is within the limits; what decoding raises becomes one line."""
+    try:
+        import soundfile
+    except (ModuleNotFoundError, OSError) as error:  # OSError: the library itself is missing
+        raise MissingExtraError("reading sounds", "audio") from error
+
+    place = Path(path)
+    if not place.is_file():
+        raise FileError(f"{path}: {'a folder' if place.is_dir() else 'no such file'}; give a sound file")
+    size = place.stat().st_size
+    if not size:
+        raise FileError(f"{path}: empty; give a sound file")
+    if size > limits.max_bytes:
+        raise LimitError(f"{path}: {size} bytes, the limit is {limits.max_bytes}; cut it")
+    try:
+        with soundfile.SoundFile(place) as file:
+            _check(path, _about(file), limits)
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise FileError(f"{path}: not a sound, or damaged ({one_line(error)}); save it again") from error
+
+
+def _about(file: Any) -> About:
+    return About(file.samplerate, file.channels, file.frames, file.format)
+
+
+def _check(path: str | Path, about: About, limits: Limits) -> None:
+    if not limits.min_rate <= about.rate <= limits.max_rate:
+        raise LimitError(f"{path}: {about.rate} Hz; the limits are {limits.min_rate} to {limits.max_rate} Hz")
+    if about.channels > limits.max_channels:
+        raise LimitError(f"{path}: {about.channels} channels; the limit is {limits.max_channels}")
+    unknown = about.frames >= 2**62  # what libsndfile says when the header does not
+    if about.seconds > limits.max_seconds and not unknown:
+        raise LimitError(f"{path}: {about.seconds:.1f} s; the limit is {limits.max_seconds:g} s; cut it")
