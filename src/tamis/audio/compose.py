@@ -1,0 +1,206 @@
+"""Mixtures of labelled clips with captions and times: to train with, and to test *where* and *in what order*.
+
+A mixture is drawn from a few patterns: one event, one event twice, one then another, one while another goes on, three
+in a row. Its caption says what happens, in one of several wordings, and every event carries its seconds.
+Sources are never shared between splits if the clips are not: split the clips first, by source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tamis.core.errors import ConfigError, InputError
+from tamis.core.seed import generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+PATTERNS = ("one", "twice", "then", "while", "three")
+"""What can happen in a mixture."""
+_WORDINGS: Mapping[str, tuple[str, ...]] = {
+    "one": ("{a}", "{a} once"),
+    "twice": ("{a} twice", "{a} and again", "{a} two times"),
+    "then": ("{a}, then {b}", "first {a}, then {b}", "{a} before {b}", "{b} after {a}"),
+    "while": ("{a} while {b}", "{a} and at the same time {b}", "{b} as {a}"),
+    "three": ("{a}, then {b}, then {c}", "first {a}, then {b} and at last {c}"),
+}
+"""`{b} after {a}` says the order the other way round, so that the order of words does not give it away."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A short recording of one kind of sound."""
+
+    samples: Float32[np.ndarray, " samples"]
+    """Mono."""
+    label: str
+    """What kind of sound; clips of one kind share it."""
+    phrase: str
+    """What happens, as it stands in a caption: "a dog barks"."""
+    source: str
+    """The recording that it was cut from."""
+
+
+class Event(NamedTuple):
+    """One sound in a mixture."""
+
+    label: str
+    """What kind."""
+    source: str
+    """The recording that it was cut from."""
+    start_s: float
+    """Where it begins, in seconds."""
+    end_s: float
+    """Where it ends, in seconds."""
+
+
+class Mixture(NamedTuple):
+    """A composed sound."""
+
+    samples: Float32[np.ndarray, " samples"]
+    """Mono, at most 1 in magnitude."""
+    caption: str
+    """What happens, in words."""
+    events: tuple[Event, ...]
+    """In the order in which they begin."""
+    pattern: str
+    """One of `PATTERNS`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeConfig:
+    """What mixtures are like; every number is our choice."""
+
+    rate: int = 44_100
+    """Samples a second of clips and mixtures."""
+    seconds: float = 10.0
+    """Length of a mixture."""
+    longest: float = 2.5
+    """Seconds that an event lasts at most."""
+    gap: tuple[float, float] = (0.2, 1.0)
+    """Least and greatest silence between events that follow each other, in seconds."""
+    gain_db: tuple[float, float] = (-9.0, 0.0)
+    """Least and greatest level of an event, drawn for each."""
+    floor_db: float = -50.0
+    """Level of the white noise beneath, against an event at 0 dB."""
+    patterns: tuple[str, ...] = PATTERNS
+    """Which patterns, drawn evenly."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no mixture."""
+        object.__setattr__(self, "patterns", tuple(self.patterns))
+        if not self.patterns or not set(self.patterns) <= set(PATTERNS):
+            raise ConfigError(f"patterns are {self.patterns}; expected some of {', '.join(PATTERNS)}")
+        if not self.longest > 0 or self.seconds < 3 * self.longest + 2 * self.gap[1]:
+            raise ConfigError(
+                f"seconds is {self.seconds:g} and longest {self.longest:g}; three events with gaps of "
+                f"{self.gap[1]:g} s need {3 * self.longest + 2 * self.gap[1]:g} s"
+            )
+        if self.rate < 1000 or not 0 <= self.gap[0] <= self.gap[1] or self.gain_db[0] > self.gain_db[1]:
+            raise ConfigError(
+                f"rate is {self.rate}, gap {self.gap} and gain_db {self.gain_db}; "
+                "expected at least 1000 Hz, and (least, greatest)"
+            )
+
+
+def compose(
+    clips: Sequence[Clip], count: int, config: ComposeConfig = ComposeConfig(), *, seed: int = 0
+) -> Iterator[Mixture]:
+    """Draw mixtures; each depends on the seed and its own number alone.
+
+    Args:
+        clips: Of at least three kinds.
+        count: How many mixtures.
+        config: What they are like.
+        seed: Another seed draws others.
+
+    Raises:
+        ConfigError: If there are fewer than three kinds of sound.
+        InputError: If a clip is silent.
+    """
+    kinds: dict[str, list[Clip]] = {}
+    for clip in clips:
+        kinds.setdefault(clip.label, []).append(clip)
+    if len(kinds) < 3:
+        raise ConfigError(f"clips of {len(kinds)} kinds ({', '.join(kinds)}); a mixture of three needs three")
+    labels = sorted(kinds)
+    for number in range(count):
+        rng = generator(seed, "audio", "mixture", number)
+        pattern = config.patterns[rng.integers(len(config.patterns))]
+        wanted = {"one": 1, "twice": 1, "then": 2, "while": 2, "three": 3}[pattern]
+        drawn = [kinds[labels[i]] for i in rng.choice(len(labels), wanted, replace=False)]
+        chosen = [of_kind[rng.integers(len(of_kind))] for of_kind in drawn]
+        yield _mixture(chosen, pattern, config, rng)
+
+
+def active(samples: Float32[np.ndarray, " samples"], rate: int, below_db: float = 35.0) -> slice:
+    """Find where a clip sounds: from the first to the last 10 ms that are not far below the loudest.
+
+    Args:
+        samples: Mono.
+        rate: Samples a second.
+        below_db: What counts as far.
+
+    Raises:
+        InputError: If the clip is silent.
+    """
+    step = max(1, rate // 100)
+    frames = np.add.reduceat(samples.astype(np.float64) ** 2, np.arange(0, len(samples), step))
+    if not len(frames) or not frames.max() > 0:
+        raise InputError("a clip is silent; leave it out")
+    loud = np.flatnonzero(frames > frames.max() * 10 ** (-below_db / 10))
+    return slice(int(loud[0]) * step, min(len(samples), (int(loud[-1]) + 1) * step))
+
+
+def _mixture(chosen: list[Clip], pattern: str, config: ComposeConfig, rng: np.random.Generator) -> Mixture:
+    length = round(config.seconds * config.rate)
+    samples = rng.normal(0, 10 ** (config.floor_db / 20), length)
+    parts = [(clip, _part(clip, config, rng)) for clip in chosen]
+    if pattern == "twice":
+        parts = parts * 2
+    events = []
+    if pattern == "while":
+        starts = _together([len(part) for _, part in parts], length, rng)
+    else:
+        gaps = rng.uniform(*config.gap, size=len(parts) - 1) * config.rate
+        starts = _in_a_row([len(part) for _, part in parts], gaps, length, rng)
+    for (clip, part), start in zip(parts, starts, strict=True):
+        samples[start : start + len(part)] += part * 10 ** (rng.uniform(*config.gain_db) / 20)
+        events.append(Event(clip.label, clip.source, start / config.rate, (start + len(part)) / config.rate))
+    wording = _WORDINGS[pattern][rng.integers(len(_WORDINGS[pattern]))]
+    caption = wording.format_map(dict(zip("abc", (clip.phrase for clip in chosen), strict=False)))
+    loudest = float(np.abs(samples).max())
+    scaled = (samples / max(1.0, loudest)).astype(np.float32)
+    return Mixture(scaled, caption, tuple(sorted(events, key=lambda event: event.start_s)), pattern)
+
+
+def _part(clip: Clip, config: ComposeConfig, rng: np.random.Generator) -> Float32[np.ndarray, " samples"]:
+    """Cut a stretch out of where a clip sounds, scale it to a root mean square of 0.1, and fade its ends."""
+    sounding = clip.samples[active(clip.samples, config.rate)]
+    most = round(config.longest * config.rate)
+    if len(sounding) > most:
+        start = int(rng.integers(len(sounding) - most + 1))
+        sounding = sounding[start : start + most]
+    part = sounding * np.float32(0.1 / np.sqrt(np.mean(sounding.astype(np.float64) ** 2)))
+    fade = min(config.rate // 100, len(part) // 2)
+    ramp = np.linspace(0, 1, fade, dtype=np.float32)
+    part[:fade] *= ramp
+    part[len(part) - fade :] *= ramp[::-1]
+    return part
+
+
+def _in_a_row(lengths: list[int], gaps: np.ndarray, length: int, rng: np.random.Generator) -> list[int]:
+    starts = np.concatenate([[0], np.cumsum(np.array(lengths[:-1]) + gaps)]).astype(int)
+    return [int(start) for start in starts + rng.integers(length - (starts[-1] + lengths[-1]) + 1)]
+
+
+def _together(lengths: list[int], length: int, rng: np.random.Generator) -> list[int]:
+    """Let the shorter one begin and end within the longer one."""
+    longer = int(np.argmax(lengths))
+    start = int(rng.integers(length - max(lengths) + 1))
+    inside = start + int(rng.integers(max(lengths) - min(lengths) + 1))
+    return [start if i == longer else inside for i in range(2)]

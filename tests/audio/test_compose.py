@@ -1,0 +1,114 @@
+"""Mixtures: what their captions and times say is what is in them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tamis.audio.compose import PATTERNS, Clip, ComposeConfig, Mixture, active, compose
+from tamis.core.errors import ConfigError, InputError
+
+CONFIG = ComposeConfig(rate=8000, floor_db=-80.0)
+HERTZ = {"low": 200.0, "middle": 700.0, "high": 2500.0}
+
+
+def clips() -> list[Clip]:
+    """Tones of three kinds, two recordings each, with silence before and after."""
+    made = []
+    for label, hertz in HERTZ.items():
+        for take, seconds in (("1", 0.5), ("2", 4.0)):
+            tone = np.sin(2 * np.pi * hertz * np.arange(round(8000 * seconds)) / 8000)
+            samples = np.concatenate([np.zeros(800), tone, np.zeros(2400)]).astype(np.float32)
+            made.append(Clip(samples, label, f"a {label} tone sounds", f"{label}-{take}"))
+    return made
+
+
+def power(mixture: Mixture, label: str, start_s: float, end_s: float) -> float:
+    part = mixture.samples[round(start_s * 8000) : round(end_s * 8000)]
+    wave = np.exp(-2j * np.pi * HERTZ[label] * np.arange(len(part)) / 8000)
+    return float(abs((part * wave).mean()) ** 2)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_event_sounds_where_it_is_said_to_and_nowhere_else(pattern: str) -> None:
+    config = ComposeConfig(rate=8000, floor_db=-80.0, patterns=(pattern,))
+    for mixture in compose(clips(), 20, config, seed=1):
+        assert mixture.pattern == pattern
+        assert mixture.samples.shape == (80_000,)
+        assert mixture.samples.dtype == np.float32
+        assert np.abs(mixture.samples).max() <= 1
+        starts = [event.start_s for event in mixture.events]
+        assert starts == sorted(starts)
+        silent = np.ones(80_000, dtype=bool)
+        for event in mixture.events:
+            assert power(mixture, event.label, event.start_s + 0.02, event.end_s - 0.02) > 1e-4
+            silent[round(event.start_s * 8000) : round(event.end_s * 8000)] = False
+        assert np.abs(mixture.samples[silent]).max() < 1e-3
+
+
+def test_captions_say_the_events_in_the_order_in_which_they_happen() -> None:
+    config = ComposeConfig(rate=8000, patterns=("then", "three", "twice"))
+    seen = set()
+    for mixture in compose(clips(), 200, config):
+        order = [event.label for event in mixture.events]
+        spoken = sorted(set(order), key=mixture.caption.index)
+        if " after " in mixture.caption:
+            spoken.reverse()
+        if mixture.pattern == "twice":
+            assert order == spoken * 2
+        else:
+            assert order == spoken
+        seen.add(mixture.caption.replace("low", "x").replace("middle", "x").replace("high", "x"))
+    assert len(seen) == 4 + 2 + 3
+
+
+def test_sounds_at_the_same_time_lie_within_each_other_and_others_do_not_overlap() -> None:
+    for mixture in compose(clips(), 100, CONFIG, seed=2):
+        spans = [(event.start_s, event.end_s) for event in mixture.events]
+        if mixture.pattern == "while":
+            (a, b), (c, d) = sorted(spans, key=lambda span: span[0] - span[1])
+            assert a <= c
+            assert d <= b
+        else:
+            assert all(start - end >= 0.2 - 1e-3 for (_, end), (start, _) in pairwise(spans))
+
+
+def test_a_mixture_depends_on_its_seed_and_number_alone() -> None:
+    few, many = list(compose(clips(), 3, CONFIG)), list(compose(clips(), 5, CONFIG))
+    for one, same in zip(few, many, strict=False):
+        assert np.array_equal(one.samples, same.samples)
+        assert one[1:] == same[1:]
+    assert next(compose(clips(), 1, CONFIG, seed=1)).caption != few[0].caption
+
+
+def test_an_event_is_no_longer_than_the_longest_and_without_the_silence_around_it() -> None:
+    for mixture in compose(clips(), 50, CONFIG):
+        for event in mixture.events:
+            assert event.end_s - event.start_s == pytest.approx(0.5 if event.source.endswith("1") else 2.5, abs=0.02)
+
+
+def test_where_a_clip_sounds_is_found_to_ten_milliseconds() -> None:
+    clip = clips()[0]
+    assert active(clip.samples, 8000) == slice(800, 4800)
+
+
+def test_clips_that_make_no_mixture_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"clips of 2 kinds \(low, middle\)"):
+        next(compose(clips()[:4], 1, CONFIG))
+    silent = [Clip(np.zeros(800, np.float32), label, label, label) for label in "abc"]
+    with pytest.raises(InputError, match="a clip is silent"):
+        next(compose(silent, 1, CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"patterns": ("two",)}, "expected some of one, twice"),
+        ({"seconds": 5.0}, "three events with gaps of 1 s need 9.5 s"),
+        ({"rate": 100}, "at least 1000 Hz"),
+        ({"gain_db": (0.0, -9.0)}, r"\(least, greatest\)"),
+    ],
+)
+def test_what_makes_no_mixture_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ComposeConfig(**changes)  # type: ignore[arg-type]
