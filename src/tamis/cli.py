@@ -15,6 +15,7 @@ Results go to stdout, everything else to stderr. Nothing heavy is imported befor
 from __future__ import annotations
 
 import importlib
+import io
 import json as json_format
 import os
 import platform
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows `tamis`; by default that of this process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_streams()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -106,6 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(one_line(FileError(f"{where}{error.strerror or error}")), FileError.exit_code)
     except Exception as error:
         return _unexpected(error)
+
+
+def _open_streams() -> None:
+    """Write UTF-8 whatever the locale, escape what it cannot hold, and let closed streams swallow what is written."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8" if name == "stdout" else None, errors="backslashreplace")
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -361,6 +361,13 @@ def test_what_cannot_be_meant_is_refused_in_one_line(command: str, told: str) ->
         ("name,weight\nOslo,-1\n", "w.csv:2:6: the weight is '-1'"),
         ("name,weight\nOslo,inf\n", "w.csv:2:6: the weight is 'inf'"),
         ("name,weight\nOslo,heavy\n", "w.csv:2:6: the weight is 'heavy'"),
+        ("name,weight\n,5\n", "w.csv:2:1: the name is empty"),
+        (
+            "name,weight\nOslo,1e101\n",
+            "w.csv:2:6: the weight is '1e101'; expected a finite number, zero or more, at most",
+        ),
+        ("name,weight\nOslo,1_000\n", "w.csv:2:6: the weight is '1_000'"),
+        ("name,weight\nOslo,١\n", "w.csv:2:6: the weight is '١'"),
         ("name,weight\nOslo,1\nOslo,2\n", "w.csv:3:6: 'Oslo' has another weight in an earlier row; keep one"),
         ("name,weight\nParis, Texas,1\n", "w.csv:2:1: fields: 3, in the header 2; quote fields that hold commas"),
         ("name\nOslo\n", "w.csv:1:1: the header lacks weight; expected name,weight"),
@@ -424,6 +431,61 @@ def test_a_cover_of_nothing_is_refused() -> None:
 
 def test_portuguese_is_said_to_be_brazilian() -> None:
     assert "pt-PT is read as pt, which is Brazilian" in done("cover --lang pt-PT --type City --level value")[1]
+
+
+def test_kinds_of_one_slot_add_up() -> None:
+    command = "cover --lang fr --slot a=City --slot b=City --level value --relevant a=gender --relevant a=number --json"
+    cells = json.loads(done(f"{command} --relevant b=gender")[0])["cells"]
+    assert {part.split("=")[0] for cell in cells for part in [cell.removeprefix("fr a: ").partition(" × ")[0]]} == {
+        "gender",
+        "number",
+    }
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_names_are_written_whatever_the_locale(encoding: str) -> None:
+    command = [sys.executable, "-m", "tamis", "language", "data", "query", "open", "--lang", "ru", "--name", "омск"]
+    asked = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert asked.returncode == 0
+    assert "Омск" in asked.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_streams_are_no_trouble(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m tamis language data info open {closed}"
+    asked = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (asked.returncode, asked.stderr) == (0, "")
+
+
+def test_nothing_that_is_read_or_answered_is_written_over() -> None:
+    before = Path("clse.csv").read_bytes()
+    for command in ("data query clse.csv --out ./clse.csv", "review export --lang ru --corpus clse.csv --out clse.csv"):
+        assert "which is read; give another file" in refused(command)
+    assert Path("clse.csv").read_bytes() == before
+    done("review export --lang su --out sheet.csv --per-value 1")
+    sheet = Path("sheet.csv").read_text(encoding="utf-8-sig").splitlines()
+    Path("sheet.csv").write_text(
+        "\n".join([*sheet[:1], sheet[1].removesuffix(",,,,") + ",yes,,,Anna"]), encoding="utf-8"
+    )
+    assert "holds answers of a reviewer" in refused("review export --lang su --out sheet.csv")
+    Path("link.csv").symlink_to("clse.csv")
+    assert "no regular file" in refused("review export --lang su --out link.csv")
+
+
+def test_a_pipe_is_no_file() -> None:
+    os.mkfifo("pipe.csv")
+    assert refused("data info pipe.csv") == "pipe.csv: no regular file; save it as one first"
+
+
+def test_a_file_of_bad_rows_alone_is_validated_to_its_end() -> None:
+    bad = ["", "ru,m,,,City", 'ru,m,"a"b,,City', "ru,m,x,y,City"]
+    Path("bad.csv").write_text("language,mid,name,linguistic_signature,semantic_type" + "\n".join(bad) + "\n")
+    code, out, _ = run("data validate bad.csv")
+    assert code == 1
+    assert "bad.csv:3:1: ',' expected after" in out
+    assert "3 rows: 0 kept, 3 refused" in out
+    code, out, _ = run("data validate bad.csv --json")
+    assert (code, json.loads(out)["refused"]) == (1, 3)
 
 
 def test_too_many_cells_are_a_limit() -> None:

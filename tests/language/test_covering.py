@@ -1,3 +1,4 @@
+import inspect
 import itertools
 import time
 from collections.abc import Iterable
@@ -253,6 +254,11 @@ def test_one_slot_is_covered_like_its_type() -> None:
         ({"level": 0}, "level is 0"),
         ({"level": True}, "level is True"),
         ({"per_cell": 0}, "per_cell is 0"),
+        ({"per_cell": 1.5}, "per_cell is 1.5"),
+        ({"per_cell": float("nan")}, "per_cell is nan"),
+        ({"per_cell": float("inf")}, "per_cell is inf"),
+        ({"weights": {"Paris": 1.7e308}}, "weight of 'Paris' is 1.7e"),
+        ({"weights": {"Paris": 1, "/m/1": 2}}, "weight of 'Paris' is 1, by its mid another"),
         ({"time_limit": -1}, "time_limit is -1"),
         ({"time_limit": float("nan")}, "time_limit is nan"),
         ({"must": "Pari"}, "must has 'Pari'.*did you mean 'Paris'"),
@@ -275,7 +281,7 @@ def test_one_slot_is_covered_like_its_type() -> None:
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        cover(CITIES, **arguments)
+        inspect.unwrap(cover)(CITIES, **arguments)  # also what a type checker would not let pass
     assert "\n" not in str(caught.value)
 
 
@@ -296,6 +302,25 @@ def test_too_many_cells_are_refused_before_they_are_made() -> None:
     with pytest.raises(LimitError, match="3,132,900 meetings"):
         cover(wide, "fr", slots=SLOTS, level="pair")
     assert time.perf_counter() - start < 1
+
+
+def test_names_of_many_kinds_with_fewer_values_are_refused_before_they_are_compared() -> None:
+    rows = [entity(f"n{number}", ",".join(f"a{part}:{number}" for part in range(3))) for number in range(5000)]
+    start = time.perf_counter()
+    with pytest.raises(LimitError, match="5,000 kinds of names have fewer than 50 values"):
+        cover(Corpus(tuple(rows)), level=50)
+    assert time.perf_counter() - start < 5
+
+
+def test_the_time_limit_holds_for_every_step() -> None:
+    dice = Random(0)
+    signatures = [",".join(f"a{part}:{dice.randrange(40)}" for part in range(8)) for _ in range(800)]
+    corpus = Corpus(tuple(entity(f"n{number}", its, f"/m/{number}") for number, its in enumerate(signatures)))
+    start = time.perf_counter()
+    found = cover(corpus, level="value", time_limit=0)
+    assert time.perf_counter() - start < 5
+    assert 40 <= found.lower_bound <= found.cost
+    assert len(found.cells) == 320
 
 
 def random_corpus(seed: int, count: int = 7) -> Corpus:

@@ -145,6 +145,8 @@ def test_a_column_of_no_version_is_reported_once_and_not_read(tmp_path: Path) ->
          "language,mid,name,linguistic_signature,semantic_type"),
         (HEADER.encode(), "it.csv: has a header and no rows; get the file again"),
         (gzip.compress(b"x"), "it.csv: packed with gzip; unpack it first"),
+        (b"%PDF-1.7", "it.csv: a PDF; get the table itself as CSV"),
+        (b"sep=,\n", "it.csv: begins with a line for Excel; delete that line"),
         (b"PK\x03\x04", "it.csv: a zip archive or a spreadsheet; save it as CSV"),
         (HEADER.encode("utf-16"), "it.csv: UTF-16; save it as UTF-8"),
         (HEADER.encode("utf-16-be"), "it.csv:1:1: holds NUL bytes, as UTF-16 does; save it as UTF-8"),
@@ -203,6 +205,9 @@ UNUSABLE = [
     ("no name", 'ru,"a,b",  ,,City', 10, "the name is empty; every row needs one"),
     ("no name", 'ru,5",,,City', 7, "the name is empty; every row needs one"),
     ("no name", "ru,m,\u200b,,City", 6, "the name is empty; every row needs one"),
+    ("no name", "ru,m,\u200e\u200d\u2800\u3164\u2060,,City", 6, "the name is empty; every row needs one"),
+    ("no semantic type", "ru,m,x,,\u200b", 9, "the semantic type is empty; every row needs one"),
+    ("bad quotes", 'ru,m,"a"b,,City', 1, "',' expected after '\"'; check the quotes of this row"),
     ("no semantic type", "ru,m,x,,", 9, "the semantic type is empty; every row needs one"),
     ("bad signature", "ru,m,x,FEMININE,City", 8, f"signature part 'FEMININE' {NO_PAIR}"),
     ("bad signature", 'ru,m,"a ""x"", b","a:1,b:",City', 19, f"signature part 'b:' {NO_PAIR}"),
@@ -343,6 +348,7 @@ def test_an_odd_signature_is_kept_and_reported(tmp_path: Path, signature: str, k
         ("CafÃ©", "garbled name", "the name 'CafÃ©' looks like 'Café' read with the wrong encoding"),
         ("Ben &amp; Jerry", "HTML in the name", "the name 'Ben &amp; Jerry' is HTML for 'Ben & Jerry'"),
         ("It&#39;s", "HTML in the name", """the name 'It&#39;s' is HTML for "It's\""""),
+        ("Om\u2060sk", "invisible marks", "the name 'Om\\u2060sk' holds characters that are not seen"),
         ("Mосква", "mixed scripts", "the name 'Mосква' mixes Latin and Cyrillic letters in a word"),
         (" Омск ", "cleaned name", r"the name ' \u041e\u043c\u0441\u043a ' is read as 'Омск'"),
     ],
@@ -398,6 +404,26 @@ def test_a_row_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
     assert len(corpus) == 2
     assert corpus.report.repeated == corpus.report.counts["repeated row"] == 2
     assert corpus.report.examples[0].line == 4
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equal_rows_the_one_with_more_reviewers_is_kept(tmp_path: Path, order: int) -> None:
+    table = [[*PERM, "hand", "0"], [*PERM, "hand", "2"]][::order]
+    corpus = load(write(tmp_path / "it.csv", table, [*COLUMNS, "provenance", "reviewed"]))
+    assert [one.reviewed for one in corpus] == [(2,)]
+
+
+def test_columns_without_a_name_that_hold_nothing_are_passed_over(tmp_path: Path) -> None:
+    corpus = load(write(tmp_path / "it.csv", [[*OMSK, "", ""], [*PERM, ""]], [*COLUMNS, "", ""]))
+    assert len(corpus) == 2
+    assert message(write(tmp_path / "it.csv", [[*OMSK, "", "x"]], [*COLUMNS, "", ""])).endswith(
+        "quote fields that hold commas"
+    )
+
+
+def test_a_path_that_is_none_is_refused() -> None:
+    with pytest.raises(FileError, match="is no path"):
+        load("a\0b")
 
 
 def test_names_types_and_homographs_of_their_own_are_legal(tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_random_choice_of_as_many_stands_beside_the_choice() -> None:
     assert cover_table(found(relevant=[]), CORPUS).notes == []
 
 
+def test_no_name_gets_out_of_a_comment_and_slots_have_arguments_of_their_own() -> None:
+    rows = cover(
+        CORPUS, "fr", slots={"to City": "City", "to-city": "City", "request": "City"}, level="value", relevant="number"
+    )
+    text = cover_pytest(rows, CORPUS, "tamis language cover --corpus 'a\nimport os\n.csv'")
+    assert "\nimport os" not in text
+    assert 'NAMES = "to_city, to_city_2, slot_request"' in text
+
+
 def test_several_slots_have_a_column_each() -> None:
     rows = cover(CORPUS, "fr", slots={"from": "City", "to": "City"}, level="value", relevant="number")
     table = cover_table(rows, CORPUS)

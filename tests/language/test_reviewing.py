@@ -261,6 +261,19 @@ def test_a_wrong_row_is_refused_with_its_place(tmp_path: Path, row: str, message
     assert message in str(caught.value)
 
 
+def test_a_correction_is_one_value(tmp_path: Path) -> None:
+    corpus = Corpus((entity("ru", "/m/1", "Омск", "Noun.colour:RED"),))
+    asked = ("ru /m/1", "Омск", "Noun.colour", "RED")
+    with pytest.raises(FileError, match=r"a\.csv:2:\d+: 'y,Noun.number:PLURAL' holds a comma"):
+        import_review(corpus, sheet(tmp_path / "a.csv", [(asked, "no", "y,Noun.number:PLURAL")]))
+
+
+def test_a_sheet_in_decomposed_letters_is_the_same(tmp_path: Path) -> None:
+    corpus = Corpus((entity("fr", "/m/1", "Île", "Noun.gender:FEMININE"),))
+    back = sheet(tmp_path / "a.csv", [(("fr /m/1", "I\u0302le", "Noun.gender", "FEMININE"), "yes", "")])
+    assert import_review(corpus, back).accepted == 1
+
+
 def test_a_reviewer_has_one_answer_to_a_question(tmp_path: Path) -> None:
     twice = sheet(tmp_path / "twice.csv", [(TVER, "yes", ""), (TVER, "yes", "")])
     assert import_review(CORPUS, [twice, twice]).accepted == 1

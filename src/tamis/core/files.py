@@ -26,6 +26,8 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise OSError(0, "it is no regular file")
         if path.parent.is_file():
             raise NotADirectoryError(0, f"{path.parent} is a file, not a folder")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,7 @@ Terms: TypeAlias = frozenset[str] | None
 MOST = 2**20
 """How many cells of a language and type, or pairs of cells of several slots, there may be."""
 
+_COMPARED = 2**24
 _LEVELS = {"signature": 0, "value": 1, "pair": 2}
 
 
@@ -151,6 +152,11 @@ def cells_of(entities: Sequence[Entity], slot: str, together: int, terms: Terms)
         )
     cells = {signature: frozenset(_cells(values, together)) for signature, values in said.items()}
     fewer = {frozenset(few): few for its in cells.values() for few in its if len(few) < together}
+    if len(fewer) * len(cells) > _COMPARED:
+        raise LimitError(
+            f"{entities[0].language} {slot}: {len(fewer):,} kinds of names have fewer than {together} values; "
+            "take a smaller level, or say what is relevant"
+        )
     if fewer:
         cells = {
             signature: its | {few for members, few in fewer.items() if members <= set(said[signature])}

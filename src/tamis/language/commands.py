@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tamis.language.corpus import Corpus
     from tamis.language.covering import Cover
@@ -149,6 +149,7 @@ def query(
     from tamis.language.tables import entities_csv, entities_table, entity_json
 
     _one_format(format, json)
+    _no_input(out, [source])
     corpus = options.read(source)
     found = corpus.filter(language=lang, type=type, name=name, where=_pairs("--where", where), raw=_pairs("--raw", raw))
     _said_which(lang, found.languages)
@@ -210,8 +211,9 @@ def validate(source: str, /, *, json: Json = False) -> int:
     from dataclasses import asdict
 
     from tamis.language.data import load
+    from tamis.language.data import validate as checked
 
-    report = load(source, persons=True, on_error="collect").report
+    report = load(source, persons=True).report if source in ("open", "open-full") else checked(source)
     if json:
         print(_dumped(asdict(report)))
         return int(report.refused > 0)
@@ -237,6 +239,7 @@ def annotate(names: File, /, *, lang: str | None = None, out: File | None = None
     from tamis.language.data import save
     from tamis.language.tables import annotation_json, annotation_table, undecided_table
 
+    _no_input(out, [names])
     annotations, corpus = annotate_file(names, lang)
     if lang is not None and len(corpus.languages) == 1:
         _said_which(lang, corpus.languages)
@@ -271,6 +274,7 @@ def review_export(
     """
     from tamis.language.reviewing import export_review
 
+    _no_input(out, corpus or ())
     read = options.read_all(corpus)
     count = export_review(read, lang, out, per_value=per_value)
     print(out)
@@ -301,6 +305,7 @@ def review_import(
 
     if not sheets:
         raise ConfigError("no sheet is named; give the CSV files that reviewers filled in")
+    _no_input(out, [*sheets, *(corpus or ())])
     found = import_review(options.read_all(corpus, everybody=True), sheets)
     if out:
         print(f"tamis: {save(found.corpus, out)}: {len(found.corpus)} rows", file=sys.stderr)
@@ -422,7 +427,7 @@ _PAIRS = {"--where": "gender=feminine", "--raw": "Noun.topical=PREP_OB", "--slot
 
 def _relevant(
     given: Sequence[str] | None, slots: Collection[str]
-) -> Collection[str] | dict[str, Collection[str]] | None:
+) -> Collection[str] | Mapping[str, Collection[str]] | None:
     """Read the kinds that count, for all slots or for each."""
     from tamis.core.errors import ConfigError
 
@@ -432,12 +437,12 @@ def _relevant(
         raise ConfigError(f"--relevant is {empty[0]!r}; expected kinds separated by commas, such as gender,number")
     if not any("=" in text for text in given):
         return [name.strip() for text in given for name in text.split(",") if name.strip()]
-    kinds: dict[str, Collection[str]] = {}
+    kinds: dict[str, list[str]] = {}
     for text in given:
         slot, sign, names = text.partition("=")
         if not sign or not slots:
             raise ConfigError(f"--relevant is {text!r}; expected kinds, or with several --slot SLOT=KINDS for each")
-        kinds[slot.strip()] = [name.strip() for name in names.split(",") if name.strip()]
+        kinds.setdefault(slot.strip(), []).extend(name.strip() for name in names.split(",") if name.strip())
     return kinds
 
 
@@ -454,6 +459,15 @@ def _said_short(found: Cover) -> None:
         print(
             f"tamis: warning: cells with fewer names than asked for: {len(gaps)}; the first: {gaps[0]}", file=sys.stderr
         )
+
+
+def _no_input(out: Path | None, inputs: Iterable[str | Path]) -> None:
+    """Refuse to write over what is read."""
+    from tamis.core.errors import ConfigError
+
+    for one in inputs:
+        if out is not None and out.exists() and Path(one).exists() and out.samefile(one):
+            raise ConfigError(f"--out is {str(out)!r}, which is read; give another file")
 
 
 def _one_format(format: str, json: bool) -> None:

@@ -287,12 +287,13 @@ class Corpus:
         """
         counts: dict[str, Counter[str]] = {}
         if raw:
+            having: Counter[str] = Counter()
             for one in self.entities:
+                having.update(dict(one.signature.pairs).keys())
                 for attribute, value in one.signature.pairs:
                     counts.setdefault(attribute, Counter())[value] += 1
             for attribute, its in counts.items():
-                having = sum(attribute in dict(one.signature.pairs) for one in self.entities)
-                its.update({MISSING: len(self) - having} if having < len(self) else {})
+                its.update({MISSING: len(self) - having[attribute]} if having[attribute] < len(self) else {})
         else:
             for kind in sorted({feature.kind for one in self.entities for feature in one.signature.features}):
                 counts[kind] = Counter(value for one in self.entities for value in one.get(kind).split("|"))

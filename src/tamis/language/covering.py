@@ -10,7 +10,6 @@ import difflib
 import itertools
 import math
 import numbers
-import sys
 import time
 import unicodedata
 from collections import Counter
@@ -24,6 +23,7 @@ from typing import TypeAlias
 from tamis.core.errors import ConfigError, LimitError
 from tamis.language.cells import MOST, Cell, Values, cells_of, distinct, groups, terms_of, together_at
 from tamis.language.corpus import MID, Corpus, Entity
+from tamis.language.data import MOST_WEIGHT
 from tamis.language.pair_cover import Slot, cheapest_rows
 from tamis.language.set_cover import cheapest_cover
 
@@ -155,8 +155,8 @@ def cover(
     ['Lyon', 'Rome']
     """
     together = together_at(level)
-    if per_cell < 1:
-        raise ConfigError(f"per_cell is {per_cell}; expected 1 or more")
+    if isinstance(per_cell, bool) or not isinstance(per_cell, int) or per_cell < 1:
+        raise ConfigError(f"per_cell is {per_cell}; expected a whole number, 1 or more")
     if not time_limit >= 0:
         raise ConfigError(f"time_limit is {time_limit}; expected seconds, zero or more")
     deadline = time.monotonic() + time_limit
@@ -224,10 +224,21 @@ def _prices(weights: Weights | None, scope: Sequence[Entity]) -> tuple[Callable[
         weights = {unicodedata.normalize("NFC", name): weight for name, weight in weights.items()}
     exact: dict[Entity, Decimal] = {}
     for entity in scope:
-        weight = weights(entity) if callable(weights) else weights.get(entity.mid, weights.get(entity.name, 1))
+        if callable(weights):
+            weight = weights(entity)
+        else:
+            given = {name: weights[name] for name in (entity.mid, entity.name) if name and name in weights}
+            if len(set(given.values())) > 1:
+                raise ConfigError(
+                    f"the weight of {entity.name!r} is {given[entity.name]}, by its mid another; keep one"
+                )
+            weight = next(iter(given.values()), 1)
         real = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
-        if not (real and 0 <= weight <= sys.float_info.max):
-            raise ConfigError(f"the weight of {entity.name!r} is {weight!r}; expected a finite number, zero or more")
+        if not (real and 0 <= weight <= MOST_WEIGHT):
+            raise ConfigError(
+                f"the weight of {entity.name!r} is {weight!r}; expected a finite number, zero or more, at most "
+                f"{MOST_WEIGHT:g}"
+            )
         exact[entity] = Decimal(repr(float(weight)))
     unit = Decimal(1).scaleb(max(exact.values()).adjusted() + 1 - _DIGITS)
     whole = {entity: int((weight / unit).to_integral_value()) for entity, weight in exact.items()}

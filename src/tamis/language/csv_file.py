@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import re
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,8 @@ DAMAGE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u
 """Characters that no field may hold; bytes that are not UTF-8 are read as lone surrogates."""
 INVISIBLE = re.compile("[\u00ad\u200b\ufeff]")
 """Invisible marks without meaning, which are taken out of names."""
+MARKS = re.compile("[\u034f\u061c\u180e\u2060\u2800\u3164\uffa0\U000e0000-\U000e007f]")
+"""Invisible characters that a name hardly needs."""
 MIXED_SCRIPTS = re.compile("[A-Za-z][\u0400-\u052f]|[\u0400-\u052f][A-Za-z]")
 """Latin beside Cyrillic letters in a word."""
 
@@ -34,6 +37,10 @@ _NOT_CSV = {
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
     b"version https://git-lfs": "a pointer of git-lfs, not the file itself; run `git lfs pull`",
+    b"\xfd7zXZ": "packed with xz; unpack it first",
+    b"BZh": "packed with bzip2; unpack it first",
+    b"%PDF": "a PDF; get the table itself as CSV",
+    b"sep=": "begins with a line for Excel; delete that line",
     b"<": "a web page, not the file itself; download the raw file",
 }
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -58,6 +65,7 @@ class Reading:
         self.counts: Counter[str] = Counter()
         self.examples: list[Problem] = []
         self.header: list[str] = []
+        self.width = 0
         self.line = 1
         self._text: list[str] = []
 
@@ -82,6 +90,9 @@ class Reading:
         _check_file(self.path)
         rows = self._rows()
         self.header = [name.strip() for name in next(rows, [])]
+        self.width = len(self.header)
+        while self.header and not self.header[-1]:
+            self.header.pop()
         self._check_header(columns)
         return self._records(rows, (*columns, *optional), short)
 
@@ -89,6 +100,8 @@ class Reading:
         empty = dict.fromkeys((*read, *self.header), "")
         for row in rows:
             self.count += 1
+            if len(row) <= self.width and not any(row[len(self.header) :]):
+                row = row[: len(self.header)]  # spreadsheets write columns that have no name and hold nothing
             surplus = len(row) - len(self.header)
             if surplus > 0 or (surplus < 0 and not short):
                 hint = "quote fields that hold commas" if surplus > 0 else "complete the row"
@@ -117,7 +130,11 @@ class Reading:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    raise FileError(f"{self.path}:{self.line}:1: {error}; check the quotes of this row") from error
+                    if self.strict or not self.header:
+                        raise FileError(f"{self.path}:{self.line}:1: {error}; check the quotes of this row") from error
+                    self.count += 1
+                    self.refuse("bad quotes", f"{error}; check the quotes of this row")
+                    continue
                 if row:
                     yield row
                 else:
@@ -175,13 +192,19 @@ class Reading:
 def _check_file(path: Path) -> None:
     """Refuse what is no CSV file at all, by its beginning."""
     try:
-        with path.open("rb") as file:
-            start = file.read(1000)
-        size = path.stat().st_size
-    except IsADirectoryError:
-        raise FileError(f"{path}: a folder; give the CSV file in it") from None
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            with path.open("rb") as file:
+                start = file.read(1000)
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise FileError(f"{str(path)!r} is no path ({error}); check it") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise FileError(f"{path}: a folder; give the CSV file in it")
+    if not stat.S_ISREG(found.st_mode):
+        raise FileError(f"{path}: no regular file; save it as one first")
+    size = found.st_size
     if not size:
         raise FileError(f"{path}: empty; get the file again")
     if size > _MAX_BYTES:
@@ -228,12 +251,16 @@ def forbidden(text: str) -> tuple[str, str] | None:
 def cleaned(name: str) -> str:
     """Compose a name (NFC), and rid it of spaces around it and of invisible marks without meaning; joiners stay.
 
+    Of a name that shows nothing at all nothing is left.
+
     >>> cleaned(" Cafe\u0301\u200b")
     'Café'
     """
     if name.isascii():
         return name.strip()
-    return unicodedata.normalize("NFC", INVISIBLE.sub("", name)).strip()
+    clean = unicodedata.normalize("NFC", INVISIBLE.sub("", name)).strip()
+    shown = MARKS.sub("", clean)
+    return clean if any(unicodedata.category(letter)[0] in "LNPS" for letter in shown) else ""
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -20,7 +20,6 @@ import html
 import math
 import random
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -32,7 +31,7 @@ from tamis.core.errors import ConfigError, FileError, InputError
 from tamis.core.files import write_whole
 from tamis.language import tags
 from tamis.language.corpus import Corpus, Entity, Report
-from tamis.language.csv_file import MIXED_SCRIPTS, Reading, cleaned, csv_text
+from tamis.language.csv_file import INVISIBLE, MARKS, MIXED_SCRIPTS, Reading, cleaned, csv_text
 from tamis.language.signature import Signature
 from tamis.language.vocabulary import PAIRS, concise, features_of
 
@@ -54,6 +53,10 @@ CLSE = {
 _ROWS, _ALIKE = 80_893, 10
 _TYPES = tuple(f"Type{number:02}" for number in range(74))
 _LETTERS = {"ar": "ابتثجحخدذرزس", "hi": "कखगघचछजझटठ", "ja": "源氏物語東京大阪", "ru": "абвгдежзиклмнопр"}
+MOST_WEIGHT = 1e100
+"""The largest weight of a name, so that sums are finite."""
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _REPEATED = "repeated row"
 _DERIVED = frozenset(concise(attribute) for attribute, _ in PAIRS)
 _EMPTY = {""}
@@ -87,7 +90,7 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
         return embedded(persons=persons, full=source == "open-full")
     path = Path(source)
     reading = Reading(path, strict=on_error == "raise")
-    read = list(_entities(reading))
+    read = _entities(reading)
     if not reading.count:
         raise FileError(f"{path}: has a header and no rows; get the file again")
     if not read:
@@ -96,17 +99,40 @@ def load(source: str | Path, *, persons: bool = False, on_error: Literal["raise"
     marked = [replace(one, person=True) if one.mid in known and not one.person else one for one in read]
     kept = tuple(one for one in marked if persons or not one.person)
     if not kept:
-        raise FileError(f"{path}: all {len(read)} rows are about persons, who are read on request only: persons=True")
-    report = Report(
+        raise FileError(
+            f"{path}: all {len(read)} rows are about persons, who are read on request only: persons=True, --persons"
+        )
+    return Corpus(kept, path.name, _report(reading, kept=len(kept), persons_left_out=len(read) - len(kept)))
+
+
+def validate(path: str | Path) -> Report:
+    """Read a file to its end, and say what became of every row, persons among them.
+
+    Args:
+        path: A CSV file in the format of CLSE v1.0 or v1.1.
+
+    Returns:
+        The report; no row need be usable.
+
+    Raises:
+        FileError: If the file is missing or is no such file.
+        LimitError: If it is larger than 500 MB.
+        MissingExtraError: If langcodes is not installed.
+    """
+    reading = Reading(Path(path), strict=False)
+    return _report(reading, kept=len(_entities(reading)), persons_left_out=0)
+
+
+def _report(reading: Reading, *, kept: int, persons_left_out: int) -> Report:
+    return Report(
         rows=reading.count,
-        kept=len(kept),
+        kept=kept,
         refused=reading.refused,
         repeated=reading.counts[_REPEATED],
-        persons_left_out=len(read) - len(kept),
+        persons_left_out=persons_left_out,
         counts=dict(sorted(reading.counts.items())),
         examples=tuple(sorted(reading.examples, key=lambda one: one.kind)),
     )
-    return Corpus(kept, path.name, report)
 
 
 def synthetic(
@@ -212,12 +238,13 @@ def read_weights(path: str | Path) -> dict[str, float]:
     weights: dict[str, float] = {}
     for fields in reading.records(("name", "weight")):
         name, text = cleaned(fields["name"]), fields["weight"].strip()
-        try:
-            weight = float(text)
-        except ValueError:
-            weight = math.nan
-        if not 0 <= weight <= sys.float_info.max:
-            raise reading.error(f"the weight is {text!r}; expected a finite number, zero or more", "weight")
+        if not name:
+            raise reading.error("the name is empty; every row needs one", "name")
+        weight = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not 0 <= weight <= MOST_WEIGHT:
+            raise reading.error(
+                f"the weight is {text!r}; expected a finite number, zero or more, at most {MOST_WEIGHT:g}", "weight"
+            )
         if weights.setdefault(name, weight) != weight:
             raise reading.error(f"{name!r} has another weight in an earlier row; keep one", "weight")
     return weights
@@ -233,8 +260,8 @@ class _Annotation:
     """Kinds of problem, and messages."""
 
 
-def _entities(reading: Reading) -> Iterator[Entity]:
-    """Give the rows that can be used, each once."""
+def _entities(reading: Reading) -> list[Entity]:
+    """Give the rows that can be used, each once; of equal rows that which more reviewers agreed on."""
     records = reading.records(COLUMNS, optional=OURS)
     for name in reading.header:
         if name not in COLUMNS and name not in _DERIVED and name not in OURS:
@@ -242,7 +269,7 @@ def _entities(reading: Reading) -> Iterator[Entity]:
     derived = [name for name in reading.header if name in _DERIVED]
     annotations: dict[str, _Annotation] = {}
     agreed: dict[str, list[str]] = {}
-    seen: set[Entity] = set()
+    seen: dict[Entity, Entity] = {}
     first: dict[tuple[str, str, str], tuple[Entity, int]] = {}
     for fields in records:
         entity = _entity(fields, reading, annotations)
@@ -250,8 +277,9 @@ def _entities(reading: Reading) -> Iterator[Entity]:
             continue
         if entity in seen:
             reading.note(_REPEATED, f"{entity.name!r} stands in an earlier row just so")
+            seen[entity] = max(seen[entity], entity, key=lambda one: sum(one.reviewed))
             continue
-        seen.add(entity)
+        seen[entity] = entity
         earlier, line = first.setdefault((entity.language, entity.mid, entity.name), (entity, reading.line))
         if earlier is not entity and entity.mid:
             _note_conflict(entity, earlier, line, reading)
@@ -259,7 +287,7 @@ def _entities(reading: Reading) -> Iterator[Entity]:
         raw = entity.signature.raw
         if its != agreed.get(raw) and _columns_agree(dict(zip(derived, its, strict=True)), entity.signature, reading):
             agreed[raw] = its
-        yield entity
+    return list(seen.values())
 
 
 def _entity(fields: Mapping[str, str], reading: Reading, annotations: dict[str, _Annotation]) -> Entity | None:
@@ -274,7 +302,7 @@ def _entity(fields: Mapping[str, str], reading: Reading, annotations: dict[str, 
     if not clean:
         reading.refuse("no name", "the name is empty; every row needs one", "name")
         return None
-    semantic_type = semantic_type.strip()
+    semantic_type = cleaned(semantic_type)
     if not semantic_type:
         reading.refuse("no semantic type", "the semantic type is empty; every row needs one", "semantic_type")
         return None
@@ -285,7 +313,7 @@ def _entity(fields: Mapping[str, str], reading: Reading, annotations: dict[str, 
         except InputError as error:
             reading.refuse("bad signature", str(error), "linguistic_signature")
             return None
-    mid = mid.strip()
+    mid = INVISIBLE.sub("", mid).strip()
     for kind, message in annotation.oddities:
         reading.note(kind, message, "linguistic_signature")
     if not mid and "provenance" not in reading.header:
@@ -323,6 +351,8 @@ def _name_oddities(name: str, clean: str, mid: str) -> Iterator[tuple[str, str]]
         yield "HTML in the name", f"the name {clean!r} is HTML for {html.unescape(clean)!r}"
     if clean.isascii():
         return
+    if MARKS.search(clean):
+        yield "invisible marks", f"the name {clean!a} holds characters that are not seen"
     if MIXED_SCRIPTS.search(clean):
         yield "mixed scripts", f"the name {clean!r} mixes Latin and Cyrillic letters in a word"
     try:

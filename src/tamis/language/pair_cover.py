@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,9 +100,10 @@ def cheapest_rows(slots: Sequence[Slot], *, deadline: float = math.inf) -> PairC
     kept, small = [], []
     for slot in slots:
         wanted = [1] * slot.matrix.shape[1]
-        kept.append(undominated(slot.held, wanted=wanted, costs=slot.costs))
+        kept.append(undominated(slot.held, wanted=wanted, costs=slot.costs, deadline=deadline))
         small.append(cheapest_cover(slot.held, wanted=wanted, costs=slot.costs, deadline=deadline).chosen)
-    rows = min((_built(slots, meetings, some) for some in (kept, small)), key=lambda rows: (_cost(slots, rows), rows))
+    built = (_built(slots, meetings, some, deadline) for some in (small, kept) if some is small or _left(deadline))
+    rows = min(built, key=lambda rows: (_cost(slots, rows), rows))
     bound = _bound(slots, deadline) if rows else 0
     if _cost(slots, rows) > bound and math.prod(map(len, kept)) <= _ROWS:
         every = list(itertools.product(*kept))
@@ -130,18 +132,34 @@ def _meetings(slots: Sequence[Slot]) -> _Meetings:
     return meetings
 
 
-def _built(slots: Sequence[Slot], meetings: _Meetings, allowed: Sequence[Sequence[int]]) -> list[_Row]:
-    """Add the row in which most cells meet anew for its cost until all have met; then drop superfluous rows."""
+def _left(deadline: float) -> bool:
+    return time.monotonic() < deadline
+
+
+def _built(slots: Sequence[Slot], meetings: _Meetings, allowed: Sequence[Sequence[int]], deadline: float) -> list[_Row]:
+    """Add the row in which most cells meet anew for its cost until all have met; then drop superfluous rows.
+
+    When time is out, add every row of two candidates in which anything meets anew.
+    """
     missing = {pair: meet.copy() for pair, meet in meetings.items()}
     times = {pair: np.zeros(meet.shape, dtype=np.int64) for pair, meet in meetings.items()}
-    rows = []
-    while any(meet.any() for meet in missing.values()):
-        row = _next_row(slots, missing, allowed)
+    rows: list[_Row] = []
+
+    def add(row: _Row) -> None:
         rows.append(row)
         for (first, second), meet in missing.items():
             block = np.ix_(slots[first].matrix[row[first]], slots[second].matrix[row[second]])
             meet[block] = False
             times[first, second][block] += 1
+
+    while _left(deadline) and any(meet.any() for meet in missing.values()):
+        add(_next_row(slots, missing, allowed))
+    for (first, second), meet in missing.items():
+        for one, other in itertools.product(allowed[first], allowed[second]) if meet.any() else ():
+            if meet[np.ix_(slots[first].matrix[one], slots[second].matrix[other])].any():
+                rest = [its[0] for its in allowed]
+                rest[first], rest[second] = one, other
+                add(tuple(rest))
     for row in sorted(rows, key=lambda row: (_cost(slots, [row]), row), reverse=True):
         blocks = {
             (first, second): np.ix_(slots[first].matrix[row[first]], slots[second].matrix[row[second]])
@@ -215,10 +233,10 @@ def _bound(slots: Sequence[Slot], deadline: float) -> int:
         often = max(times for other, times in enumerate(least) if other != place)
         uses.append([often] * slot.own + [1] * (len(slot.must) + 1))
     rows = max(
-        fractional_bound(slot.held, wanted=wanted, costs=[1] * len(slot.cells))
+        fractional_bound(slot.held, wanted=wanted, costs=[1] * len(slot.cells), deadline=deadline)
         for slot, wanted in zip(slots, uses, strict=True)
     )
     return sum(
-        max(rows * min(slot.costs), fractional_bound(slot.held, wanted=wanted, costs=slot.costs))
+        max(rows * min(slot.costs), fractional_bound(slot.held, wanted=wanted, costs=slot.costs, deadline=deadline))
         for slot, wanted in zip(slots, uses, strict=True)
     )

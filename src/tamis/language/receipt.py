@@ -139,12 +139,12 @@ def cover_pytest(found: Cover, corpus: Corpus, command: str) -> str:
     slots = _slots(found)
     names = [*(["language"] if several else []), *(slots or ["name"])]
     lines = [
-        f"# {command}",
+        f"# {_comment(command)}",
         f"# {summary(found)}",
         *([f"# {credit}"] if credit else []),
         "import pytest",
         "",
-        f"NAMES = {_literal(', '.join(map(_identifier, names)))}",
+        f"NAMES = {_literal(', '.join(_identifiers(names)))}",
         "CASES = [  # @pytest.mark.parametrize(NAMES, CASES)",
     ]
     for choice in found.choices:
@@ -152,7 +152,7 @@ def cover_pytest(found: Cover, corpus: Corpus, command: str) -> str:
         values = [*([entities[0].language] if several else []), *(one.name for one in entities)]
         ident = _literal(" / ".join(values))
         why = textwrap.shorten(_why(choice), _COMMENT, placeholder=" …")
-        lines.append(f"    pytest.param({', '.join(map(_literal, values))}, id={ident}),  # {why}")
+        lines.append(f"    pytest.param({', '.join(map(_literal, values))}, id={ident}),  # {_comment(why)}")
     return "\n".join([*lines, "]", ""])
 
 
@@ -191,10 +191,20 @@ def _chance(found: Cover) -> list[str]:
     return [f"as many {what} meet {share:.0%} of the cells" + ("" if share < 1 else ": this choice is no better")]
 
 
-def _identifier(name: str) -> str:
-    """Make a name of an argument."""
-    cleaned = "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")
-    return cleaned if cleaned.isidentifier() and not keyword.iskeyword(cleaned) else f"slot_{cleaned}"
+def _comment(text: str) -> str:
+    """Write what is not printable, line breaks among it, as Python does in strings."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _identifiers(names: Sequence[str]) -> list[str]:
+    """Make names of arguments, all different and none that pytest or Python needs."""
+    made: list[str] = []
+    for name in names:
+        clean = "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")
+        if not clean.isidentifier() or keyword.iskeyword(clean) or clean == "request":
+            clean = f"slot_{clean}"
+        made.append(clean if clean not in made else f"{clean}_{len(made) + 1}")
+    return made
 
 
 def _literal(text: str) -> str:

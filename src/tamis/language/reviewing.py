@@ -9,6 +9,7 @@ agree on is taken over. Disputed pairs are left unchanged and reported.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -94,7 +95,7 @@ def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value:
 
     Raises:
         ConfigError: If `per_value` is less than one.
-        FileError: If the file cannot be written.
+        FileError: If the file cannot be written, or is a sheet that holds answers.
         InputError: If the corpus has no such language, or nothing is annotated in it.
         MissingExtraError: If langcodes or, for names from CLDR, Babel is not installed.
     """
@@ -114,11 +115,12 @@ def export_review(corpus: Corpus, language: str, path: str | Path, *, per_value:
         for pair in sorted(asked)
         for one in _spread(list(asked[pair].values()), per_value)
     ]
+    _check_unanswered(Path(path))
     write_whole(path, f"\ufeff{csv_text([COLUMNS, *([escaped(field) for field in row] for row in rows)])}")
     return len(rows)
 
 
-def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
+def import_review(corpus: Corpus, paths: str | Path | Iterable[str | Path]) -> Review:
     """Read sheets that came back, and change the corpus by what they agree on.
 
     Rows without an answer are passed over. Fields may be separated by commas, semicolons or tabs. A value may be
@@ -128,7 +130,7 @@ def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
 
     Args:
         corpus: The corpus from which the sheets were exported; one that already holds them would count them twice.
-        paths: Sheets, in any number and by any number of reviewers.
+        paths: A sheet or several, by any number of reviewers.
 
     Returns:
         The corpus after review, with what was changed and how far reviewers agree.
@@ -141,7 +143,7 @@ def import_review(corpus: Corpus, paths: Iterable[str | Path]) -> Review:
     for one in corpus:
         entities.setdefault((_id(one), one.name), []).append(one)
     answers: dict[_Item, dict[str, _Answer]] = {}
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | Path) else paths:
         _read(Path(path), entities, answers)
     changes: dict[tuple[str, str], dict[tuple[str, str], _Change]] = {}
     counts: Counter[str] = Counter()
@@ -249,6 +251,18 @@ def _spread(entities: list[Entity], most: int | None) -> list[Entity]:
     return [entities[place * len(entities) // most] for place in range(most)]
 
 
+def _check_unanswered(path: Path) -> None:
+    """Refuse to write over a sheet in which somebody has answered."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        rows = list(Reading(path, separators=",;\t").records(("verdict", "correction"), short=True))
+    except FileError:
+        return  # no sheet
+    if any(row["verdict"].strip() or row["correction"].strip() for row in rows):
+        raise FileError(f"{path}: holds answers of a reviewer; give another file")
+
+
 def _read(
     path: Path, entities: Mapping[tuple[str, str], list[Entity]], answers: dict[_Item, dict[str, _Answer]]
 ) -> None:
@@ -256,7 +270,7 @@ def _read(
     reading = Reading(path, separators=",;\t")
     errors: list[str] = []
     for fields in reading.records(_READ, short=True):
-        cells = {name: unescaped(fields[name]).strip() for name in _READ}
+        cells = {name: unicodedata.normalize("NFC", unescaped(fields[name]).strip()) for name in _READ}
         if not (cells["verdict"] or cells["correction"]):
             continue
         item = _Item(*(cells[name] for name in _Item._fields))
@@ -306,6 +320,8 @@ def _wrong(
     if not answer.correction:
         open_one = not item.value and answer.verdict != "unsure"
         return _Wrong("correction", "the question asks for a value; write it here, or unsure") if open_one else None
+    if "," in answer.correction:
+        return _Wrong("correction", f"{answer.correction!r} holds a comma; one value corrects one pair")
     if answer.verdict != "no" or answer.correction == item.value:
         return _Wrong("correction", f"{answer.correction!r} corrects nothing; a correction goes with a no")
     values = [value for attribute, value in PAIRS if attribute == item.attribute]

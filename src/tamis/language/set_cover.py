@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _PRICE = 2**24
 _FEW = 14
+_GRACE = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,16 @@ def cheapest_cover(
     return SetCover(tuple(chosen), sum(costs[index] for index in chosen), found.lower_bound)
 
 
-def undominated(sets: Sequence[frozenset[int]], *, wanted: Sequence[int], costs: Sequence[int]) -> list[int]:
+def undominated(
+    sets: Sequence[frozenset[int]], *, wanted: Sequence[int], costs: Sequence[int], deadline: float = math.inf
+) -> list[int]:
     """Leave out sets that a cheapest cover can do without, since enough others hold the same or more for no more.
 
     Args:
         sets: The elements of each set.
         wanted: How many chosen sets must hold each element.
         costs: The cost of each set, zero or more.
+        deadline: When to stop looking, in seconds of `time.monotonic`; what is not looked at stays.
 
     Returns:
         The indices of the others, ascending.
@@ -93,17 +97,20 @@ def undominated(sets: Sequence[frozenset[int]], *, wanted: Sequence[int], costs:
     [1, 2]
     """
     problem = _problem(sets, wanted, costs)
-    _drop_dominated(problem)
+    _drop_dominated(problem, deadline)
     return sorted(problem.sets)
 
 
-def fractional_bound(sets: Sequence[frozenset[int]], *, wanted: Sequence[int], costs: Sequence[int]) -> int:
+def fractional_bound(
+    sets: Sequence[frozenset[int]], *, wanted: Sequence[int], costs: Sequence[int], deadline: float = math.inf
+) -> int:
     """Bound from below what a cover costs that may use a set more than once.
 
     Args:
         sets: The elements of each set; every element that is wanted is in one.
         wanted: How many uses of sets must hold each element.
         costs: The cost of one use of each set, zero or more.
+        deadline: When to stop looking, in seconds of `time.monotonic`; there is always a second more.
 
     Returns:
         A whole number that is not above the cost.
@@ -112,7 +119,7 @@ def fractional_bound(sets: Sequence[frozenset[int]], *, wanted: Sequence[int], c
     if not problem.wanted:
         return 0
     program = _Program(problem)
-    prices = program.prices(None)
+    prices = program.prices(None, deadline)
     prices[program.matrix[:, program.costs == 0].sum(axis=1) > 0] = 0
     paid = prices @ program.matrix
     # Prices prove their sum if no set's elements are priced above its cost; rounding is undone by the worst ratio.
@@ -167,21 +174,21 @@ def _bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-def _reduce(problem: _Problem) -> list[int]:
+def _reduce(problem: _Problem, deadline: float) -> list[int]:
     """Shrink a problem without changing what its cheapest cover costs, and return the sets that are in every cover."""
     forced: list[int] = []
     size = None
     while size != (size := (len(problem.sets), len(problem.wanted))):
-        _drop_dominated(problem)
+        _drop_dominated(problem, deadline)
         holders = problem.holders()
         needed = {index for element, them in holders.items() if len(them) <= problem.wanted[element] for index in them}
         problem.choose(sorted(needed))
         forced += needed
-        _drop_implied(problem)
+        _drop_implied(problem, deadline)
     return forced
 
 
-def _drop_dominated(problem: _Problem) -> None:
+def _drop_dominated(problem: _Problem, deadline: float) -> None:
     """Drop sets that others make useless.
 
     A set can be swapped for one that holds the same or more and costs no more. Once as many such sets are chosen as any
@@ -193,7 +200,7 @@ def _drop_dominated(problem: _Problem) -> None:
         mask = problem.sets[index]
         elements = list(_bits(mask))
         most = max(problem.wanted[element] for element in elements)
-        rarest = min((keepers[element] for element in elements), key=len)
+        rarest = min((keepers[element] for element in elements), key=len) if time.monotonic() < deadline else ()
         dominating = 0
         for other in rarest:
             dominating += mask & kept[other] == mask
@@ -206,7 +213,7 @@ def _drop_dominated(problem: _Problem) -> None:
     problem.sets = kept
 
 
-def _drop_implied(problem: _Problem) -> None:
+def _drop_implied(problem: _Problem, deadline: float) -> None:
     """Drop elements that are held often enough whenever a certain other element is."""
     holders = problem.holders()
     place = {index: place for place, index in enumerate(sorted(problem.sets))}
@@ -216,7 +223,8 @@ def _drop_implied(problem: _Problem) -> None:
         them = holders[element]
         mask = sum(1 << place[index] for index in them)
         wanted = problem.wanted[element]
-        if any(other & mask == other and often >= wanted for index in them for other, often in stored[index]):
+        looked_at = them if time.monotonic() < deadline else []
+        if any(other & mask == other and often >= wanted for index in looked_at for other, often in stored[index]):
             continue
         kept.append(element)
         stored[min(them, key=lambda index: len(stored[index]))].append((mask, wanted))
@@ -239,7 +247,7 @@ def _parts(problem: _Problem) -> Iterator[_Problem]:
 def _cover(problem: _Problem, deadline: float) -> SetCover:
     """Choose the sets that are in every cover, and solve what is left part by part."""
     costs = problem.costs
-    chosen = _reduce(problem)
+    chosen = _reduce(problem, deadline)
     bound = sum(costs[index] for index in chosen)
     for part in _parts(problem):
         few = len(part.wanted) <= _FEW and set(part.wanted.values()) == {1}
@@ -286,7 +294,9 @@ def _solve(problem: _Problem, deadline: float) -> SetCover:
     program = _Program(problem)
     chosen = program.greedy()
     cost = sum(problem.costs[index] for index in chosen)
-    bound, with_each = program.bounds()
+    bound, with_each = program.bounds(deadline)
+    most = max(mask.bit_count() for mask in problem.sets.values())
+    bound = max(bound, -(-sum(problem.wanted.values()) // most) * min(problem.costs[index] for index in problem.sets))
     if max(with_each) > cost:
         some = {
             index: problem.sets[index] for index, least in zip(program.indices, with_each, strict=True) if least <= cost
@@ -337,21 +347,30 @@ class _Program:
         proven = self.costs @ solution - found.mip_dual_bound < 0.5
         return [self.indices[place] for place in np.flatnonzero(solution)] if holds and proven else None
 
-    def prices(self, most: int | None) -> Int64[NDArray[np.int64], " elements"]:
-        """Price the elements by the linear relaxation in which a set is used up to `most` times, in _PRICE-ths."""
+    def prices(self, most: int | None, deadline: float) -> Int64[NDArray[np.int64], " elements"]:
+        """Price the elements by the linear relaxation in which a set is used up to `most` times, in _PRICE-ths.
+
+        If there is no time nothing has a price. There is always a second, since most programs take less.
+        """
         from scipy.optimize import linprog
 
-        found = linprog(self.costs, A_ub=-self.matrix, b_ub=-self.wanted, bounds=(0, most), method="highs")
+        remaining = max(deadline - time.monotonic(), _GRACE)
+        options = {"time_limit": remaining} if remaining < math.inf else {}
+        found = linprog(
+            self.costs, A_ub=-self.matrix, b_ub=-self.wanted, bounds=(0, most), method="highs", options=options
+        )
+        if found.status != 0:
+            return np.zeros_like(self.wanted)
         prices: NDArray[np.int64] = np.rint(np.maximum(-found.ineqlin.marginals, 0) * _PRICE).astype(np.int64)
         return prices
 
-    def bounds(self) -> tuple[int, list[int]]:
+    def bounds(self, deadline: float) -> tuple[int, list[int]]:
         """Bound what a cover costs from below: any, and one with each set.
 
         Any prices p ≥ 0 prove that costs·x ≥ p·wanted + Σ min(0, costs - p·matrix), rounded ones too; the sums are
         taken in integers, so that this holds exactly.
         """
-        prices = self.prices(1)
+        prices = self.prices(1, deadline)
         excess = self.costs * _PRICE - prices @ self.matrix
         bound = int(prices @ self.wanted) + int(np.minimum(excess, 0).sum())
         with_each = -(-(bound + np.maximum(excess, 0)) // _PRICE)
