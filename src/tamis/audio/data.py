@@ -1,0 +1,389 @@
+"""Sounds with sentences: the data sets of the field on their own layouts, with whatever part of the audio is there.
+
+Audio of these sets rots: links die, archives are incomplete. So a reader takes the tables as they are, looks for each
+file under the names that are in use, and says how many it found and which are missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tamis.core.errors import ConfigError, FileError, nearest, one_line
+
+_AUDIO = (".flac", ".wav", ".ogg", ".mp3", ".opus")
+_MAX_TABLE_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Item:
+    """A clip with what is said of it."""
+
+    id: str
+    """Unique in its collection."""
+    path: Path | None
+    """Its audio; None if that is not there."""
+    captions: tuple[str, ...]
+    """Sentences that describe it; may be none."""
+    labels: tuple[str, ...] = ()
+    """Kinds of sound, in the words of the data set."""
+    source: str = ""
+    """The recording that it was cut from; clips that share it must not fall into two splits."""
+    fold: int | None = None
+    """Of a published cross-validation."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Clips of one data set and split."""
+
+    name: str
+    """Such as "clotho-evaluation"."""
+    items: tuple[Item, ...]
+    """All that the tables name, in their order."""
+    root: Path = field(default=Path(), compare=False)
+    """Where it was read."""
+
+    @property
+    def here(self) -> tuple[Item, ...]:
+        """Clips whose audio is there."""
+        return tuple(item for item in self.items if item.path is not None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Ids of the others."""
+        return tuple(item.id for item in self.items if item.path is None)
+
+    @property
+    def dataset(self) -> str:
+        """Name and hash of what is there: ids, captions and labels; not of the audio itself."""
+        told = [[item.id, item.captions, item.labels] for item in self.here]
+        return f"{self.name}@sha256:{hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
+
+    def report(self) -> str:
+        """Say in one line what is there and what is not."""
+        captions = sum(len(item.captions) for item in self.here)
+        text = f"{self.name}: {len(self.here)} of {len(self.items)} clips, {captions} captions"
+        if self.missing:
+            few = ", ".join(self.missing[:3])
+            text += f"; {len(self.missing)} clips have no audio ({few}{', …' if len(self.missing) > 3 else ''})"
+        return text
+
+
+def load(name: str, root: str | Path, split: str | None = None) -> Collection:
+    """Read a data set.
+
+    Args:
+        name: "clotho", "audiocaps", "wavcaps", "macs", "esc50", "esc10", "fsd50k", "folder" (a folder with
+            `metadata.csv` or `metadata.jsonl`, as Hugging Face's audiofolder has it) or "jsonl" (a file of one JSON
+            object a line).
+        root: The folder that holds tables and audio; the file for "jsonl".
+        split: Which part, in the data set's own word or as "train", "val" or "test"; all by default where the data set
+            has no parts.
+
+    Raises:
+        ConfigError: If there is no such data set or split.
+        FileError: If a table is missing, damaged, or not what the layout says.
+    """
+    if name not in READERS:
+        raise ConfigError(f"{name!r} is no data set; {nearest(name, READERS)}")
+    place = Path(root)
+    if not place.exists():
+        raise FileError(f"{root}: no such {'file' if name == 'jsonl' else 'folder'}; give where {name} lies")
+    return READERS[name](place, split)
+
+
+def _clotho(root: Path, split: str | None) -> Collection:
+    """Source: Clotho 2.1, Zenodo 4783391; folders also as aac-datasets 0.7 lays them."""
+    words = {"train": "development", "val": "validation", "test": "evaluation"}
+    part = _split(split or "evaluation", words, "clotho")
+    table = _first(
+        root,
+        [
+            f"{base}{inner}clotho_captions_{part}.csv"
+            for base in ("", "CLOTHO_v2.1/")
+            for inner in ("", "clotho_csv_files/")
+        ],
+    )
+    about: dict[str, str] = {}
+    details = table.with_name(f"clotho_metadata_{part}.csv")
+    if details.is_file():
+        about = {row["file_name"]: row["sound_id"] for row in _rows(details, ("file_name", "sound_id"), "latin-1")}
+    folders = [root / base / part for base in ("", "clotho_audio_files", "CLOTHO_v2.1/clotho_audio_files")]
+    items = []
+    for row in _rows(table, ("file_name", *(f"caption_{i}" for i in range(1, 6)))):
+        file = row["file_name"]
+        names = [file, file.replace(":", "_")]
+        captions = tuple(row[f"caption_{i}"] for i in range(1, 6) if row[f"caption_{i}"])
+        items.append(Item(file, _find(root, folders, names), captions, source=about.get(file, "") or file))
+    return Collection(f"clotho-{part}", tuple(items), root)
+
+
+def _audiocaps(root: Path, split: str | None) -> Collection:
+    """Source: cdjkim/audiocaps; folders also as aac-datasets 0.7 and the PANNs code lay them."""
+    part = _split(split or "test", {"validation": "val", "train": "train", "test": "test"}, "audiocaps")
+    table = _first(
+        root, [f"{inner}{part}.csv" for inner in ("", "csv_files_v1/", "AUDIOCAPS/csv_files_v1/", "dataset/")]
+    )
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for row in _rows(table, ("youtube_id", "start_time", "caption")):
+        grouped.setdefault((row["youtube_id"], row["start_time"]), []).append(row["caption"])
+    bases = [root, root / "AUDIOCAPS", root / "audio", root / "waveforms"]
+    folders = [base / inner for base in bases for inner in (f"audio_32000Hz/{part}", part, ".")]
+    items = []
+    for (video, start), captions in grouped.items():
+        names = [stem + suffix for stem in (f"{video}_{start}", f"Y{video}", video) for suffix in _AUDIO]
+        items.append(Item(f"{video}_{start}", _find(root, folders, names), tuple(captions), source=video))
+    return Collection(f"audiocaps-{part}", tuple(items), root)
+
+
+def _wavcaps(root: Path, split: str | None) -> Collection:
+    """Source: WavCaps, cvssp/WavCaps; a split is one of its four origins."""
+    tables = {
+        "AudioSet_SL": "AudioSet_SL/as_final.json",
+        "BBC_Sound_Effects": "BBC_Sound_Effects/bbc_final.json",
+        "FreeSound": "FreeSound/fsd_final.json",
+        "SoundBible": "SoundBible/sb_final.json",
+    }
+    if split is not None and split not in tables:
+        raise ConfigError(f"split is {split!r}; wavcaps has {', '.join(tables)}")
+    items = []
+    for origin in [split] if split else tables:
+        path = _first(root, [f"json_files/{tables[origin]}", tables[origin]])
+        entries = _json(path).get("data")
+        if not isinstance(entries, list):
+            raise FileError(f"{path}: has no list 'data'; give WavCaps' own file")
+        folders = [root / audio / origin for audio in ("Audio", "audio", "waveforms", ".")]
+        for number, entry in enumerate(entries):
+            if not isinstance(entry, dict) or not {"id", "caption"} <= entry.keys():
+                raise FileError(f"{path}: entry {number} of 'data' lacks id or caption; give WavCaps' own file")
+            stem = str(entry["id"]).removesuffix(".wav")
+            found = _find(root, folders, [stem + suffix for suffix in _AUDIO])
+            items.append(Item(f"{origin}/{stem}", found, (str(entry["caption"]),), source=stem))
+    return Collection(f"wavcaps-{split}" if split else "wavcaps", tuple(items), root)
+
+
+def _macs(root: Path, split: str | None) -> Collection:
+    """Source: MACS, Zenodo 5114771: captions of TAU Urban Acoustic Scenes 2019; a clip is cut from its location."""
+    import yaml
+
+    _no_split(split, "macs")
+    path = _first(root, ["MACS.yaml", "MACS/MACS.yaml"])
+    try:
+        entries = yaml.load(_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["files"]
+        said = [(str(one["filename"]), [str(a["sentence"]) for a in one["annotations"]]) for one in entries]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise FileError(f"{path}: not MACS' table of files, annotations and sentences ({one_line(error)})") from error
+    folders = [root / inner for inner in ("audio", "TAU-urban-acoustic-scenes-2019-development/audio", ".")]
+    items = []
+    for file, sentences in said:
+        scene, *_ = file.split("-")
+        place = "-".join(file.split("-")[:3])
+        items.append(Item(file, _find(root, folders, [file]), tuple(sentences), (scene,), place))
+    return Collection("macs", tuple(items), root)
+
+
+def _esc50(root: Path, split: str | None) -> Collection:
+    """Source: karolpiczak/ESC-50; a split is a fold, "1" to "5"."""
+    table = _first(root, ["meta/esc50.csv", "ESC-50-master/meta/esc50.csv"])
+    audio = table.parents[1] / "audio"
+    items = []
+    for row in _rows(table, ("filename", "fold", "category", "src_file")):
+        label = row["category"].replace("_", " ")
+        found = _find(root, [audio], [row["filename"], str(Path(row["filename"]).with_suffix(".ogg"))])
+        items.append(Item(row["filename"], found, (), (label,), row["src_file"], int(row["fold"])))
+    return _folds("esc50", items, split, root)
+
+
+def _esc10(root: Path, split: str | None) -> Collection:
+    """Source: karolpiczak/ESC-10, folders `001 - Dog bark`, with titles.csv where it is there."""
+    titles: dict[str, str] = {}
+    if (root / "titles.csv").is_file():
+        rows = _rows(root / "titles.csv", ("folder", "file", "title"))
+        titles = {f"{row['folder']}/{row['file']}": row["title"] for row in rows}
+    items = []
+    for path in sorted(root.glob("[0-9][0-9][0-9] - */*-*-*.*")):
+        if path.suffix.lower() not in _AUDIO:
+            continue
+        fold, clip, *_ = path.stem.split("-")
+        if not fold.isdigit():
+            raise FileError(f"{path}: expected a name such as 1-100032-A.ogg: fold, clip and take")
+        label = path.parent.name.partition(" - ")[2].lower()
+        title = titles.get(f"{path.parent.name}/{path.name}")
+        captions = (title,) if title else ()
+        items.append(Item(path.name, _inside(root, path), captions, (label,), clip, int(fold)))
+    if not items:
+        raise FileError(f"{root}: holds no folder such as '001 - Dog bark' with sounds; give ESC-10's folder")
+    return _folds("esc10", items, split, root)
+
+
+def _fsd50k(root: Path, split: str | None) -> Collection:
+    """Source: FSD50K, Zenodo 4060432; train and val are parts of dev, test is eval. Titles are captions where there."""
+    part = _split(split or "eval", {"train": "train", "val": "val", "test": "eval", "dev": "dev"}, "fsd50k")
+    side = "eval" if part == "eval" else "dev"
+    table = _first(root, [f"FSD50K.ground_truth/{side}.csv"])
+    info = root / f"FSD50K.metadata/{side}_clips_info_FSD50K.json"
+    titles = _json(info) if info.is_file() else {}
+    items = []
+    for row in _rows(table, ("fname", "labels", *(("split",) if side == "dev" else ()))):
+        if part in ("train", "val") and row["split"] != part:
+            continue
+        told = titles.get(row["fname"], {})
+        caption = (str(told["title"]),) if isinstance(told, dict) and told.get("title") else ()
+        found = _find(root, [root / f"FSD50K.{side}_audio"], [f"{row['fname']}.wav"])
+        source = str(told.get("uploader", "")) if isinstance(told, dict) else ""
+        items.append(Item(row["fname"], found, caption, tuple(row["labels"].split(",")), source or row["fname"]))
+    return Collection(f"fsd50k-{part}", tuple(items), root)
+
+
+def _folder(root: Path, split: str | None) -> Collection:
+    """Source: audiofolder of Hugging Face datasets: `metadata.csv` or `.jsonl` with file_name and captions."""
+    base = root / split if split else root
+    table = _first(base, ["metadata.csv", "metadata.jsonl"])
+    rows: Iterable[dict[str, Any]]
+    rows = _rows(table, ("file_name",)) if table.suffix == ".csv" else (row for _, row in _lines(table))
+    items = []
+    for row in rows:
+        if "file_name" not in row:
+            raise FileError(f"{table}: a line has no file_name; give one for each sound")
+        file = str(row["file_name"])
+        items.append(Item(file, _find(base, [base], [file]), _captions(row), source=str(row.get("source") or file)))
+    return Collection(root.name, tuple(items), root)
+
+
+def _jsonl(path: Path, split: str | None) -> Collection:
+    """One JSON object a line: the file under audio, path or file_name, relative to the list; captions; a source."""
+    _no_split(split, "jsonl")
+    items = []
+    for number, row in _lines(path):
+        file = next((str(row[key]) for key in ("audio", "path", "file_name") if row.get(key)), None)
+        if file is None:
+            raise FileError(f"{path}:{number}: has none of audio, path and file_name; give the sound's file")
+        sound = path.parent / file
+        found = sound if sound.is_file() else None
+        items.append(Item(file, found, _captions(row), source=str(row.get("source") or file)))
+    return Collection(path.stem, tuple(items), path.parent)
+
+
+READERS: dict[str, Callable[[Path, str | None], Collection]] = {
+    "audiocaps": _audiocaps,
+    "clotho": _clotho,
+    "esc10": _esc10,
+    "esc50": _esc50,
+    "folder": _folder,
+    "fsd50k": _fsd50k,
+    "jsonl": _jsonl,
+    "macs": _macs,
+    "wavcaps": _wavcaps,
+}
+"""The data sets by name."""
+
+
+def _captions(row: dict[str, Any]) -> tuple[str, ...]:
+    """Take captions from whatever they are called: caption, captions, text, or caption_1 and so on."""
+    found: list[str] = []
+    for key, value in row.items():
+        name = str(key).lower()
+        if name in ("caption", "captions", "text") or (name.startswith("caption_") and name[8:].isdigit()):
+            found += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
+    return tuple(found)
+
+
+def _folds(name: str, items: Sequence[Item], split: str | None, root: Path) -> Collection:
+    folds = sorted({item.fold for item in items if item.fold is not None})
+    if split is None:
+        return Collection(name, tuple(items), root)
+    if split not in map(str, folds):
+        raise ConfigError(f"split is {split!r}; {name} has the folds {', '.join(map(str, folds))}")
+    return Collection(f"{name}-{split}", tuple(item for item in items if str(item.fold) == split), root)
+
+
+def _split(given: str, words: dict[str, str], name: str) -> str:
+    if given not in words and given not in words.values():
+        raise ConfigError(f"split is {given!r}; {name} has {', '.join(dict.fromkeys(words.values()))}")
+    return words.get(given, given)
+
+
+def _no_split(split: str | None, name: str) -> None:
+    if split is not None:
+        raise ConfigError(f"split is {split!r}; {name} has no splits")
+
+
+def _first(root: Path, candidates: Sequence[str]) -> Path:
+    for candidate in candidates:
+        if (path := root / candidate).is_file():
+            return path
+    raise FileError(f"{root}: holds none of {', '.join(candidates)}; give the folder that the data set was unpacked to")
+
+
+def _find(root: Path, folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """Find the first file there is; one that a table or a link leads out of the folder to does not count."""
+    for folder in folders:
+        for name in names:
+            if name and (found := _inside(root, folder / name)) is not None:
+                return found
+    return None
+
+
+def _inside(root: Path, path: Path) -> Path | None:
+    try:
+        real = path.resolve()
+        return path if real.is_relative_to(root.resolve()) and real.is_file() else None
+    except (OSError, ValueError):  # a name that is too long, or holds NUL
+        return None
+
+
+def _text(path: Path, encoding: str = "utf-8-sig") -> str:
+    try:
+        if path.stat().st_size > _MAX_TABLE_BYTES:
+            raise FileError(f"{path}: {path.stat().st_size} bytes; a table has at most {_MAX_TABLE_BYTES}")
+        return path.read_text(encoding=encoding)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _rows(path: Path, columns: Sequence[str], encoding: str = "utf-8-sig") -> Iterator[dict[str, str]]:
+    """Read a table with a header, and refuse one that lacks a column or has rows of another length."""
+    reader = csv.DictReader(io.StringIO(_text(path, encoding), newline=""), strict=True)
+    try:
+        lacking = [name for name in columns if name not in (reader.fieldnames or ())]
+        if lacking:
+            raise FileError(f"{path}:1: the header lacks {', '.join(lacking)}; give the data set's own table")
+        for row in reader:
+            if None in row or None in row.values():
+                raise FileError(
+                    f"{path}:{reader.line_num}: has not {len(reader.fieldnames or ())} fields, as the header"
+                )
+            yield row
+    except csv.Error as error:
+        raise FileError(f"{path}:{reader.line_num}: not CSV ({error}); save it again") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise FileError(f"{path}:{number}: not JSON ({one_line(error)})") from error
+            if not isinstance(row, dict):
+                raise FileError(f"{path}:{number}: expected a JSON object; got {line.strip()[:40]}")
+            yield number, row
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_text(path))
+    except ValueError as error:
+        raise FileError(f"{path}: not JSON ({one_line(error)}); get the file again") from error
+    if not isinstance(content, dict):
+        raise FileError(f"{path}: expected a JSON object; get the file again")
+    return content
