@@ -157,7 +157,7 @@ def test_fsd50k(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "content"),
     [
-        ("metadata.csv", "file_name,text\na.wav,"a bell"\nsub/b.wav,"a\ngong"\n"),
+        ("metadata.csv", 'file_name,text\na.wav,"a bell"\nsub/b.wav,"a\ngong"\n'),
         (
             "metadata.jsonl",
             '{"file_name": "a.wav", "caption": "a bell"}\n\n{"file_name": "sub/b.wav", "text": "a\\ngong"}\n',
