@@ -60,6 +60,8 @@ def test_a_misspelt_name_is_answered_with_the_one_that_is_near_and_any_other_wit
     known = {"width": 1, "kernels": 2}
     assert nearest("kernel", known) == "did you mean 'kernels'?"
     assert nearest("zzz", known) == "expected one of width, kernels"
+    many = [f"n{number}" for number in range(25)]
+    assert nearest("zzz", many) == f"expected one of {', '.join(many[:20])} and 5 more"
 
 
 def test_one_line_holds_nothing_that_a_terminal_obeys() -> None:

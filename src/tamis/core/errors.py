@@ -19,6 +19,9 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 
+_NAMED = 20
+
+
 class TamisError(Exception):
     """Base of all errors that tamis raises on purpose."""
 
@@ -73,12 +76,15 @@ def one_line(error: BaseException) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say, at the end of a message, what a misspelt name may have been: the known one that is near it, or else all.
 
+    Of more than twenty the first twenty are named.
+
     >>> nearest("widht", ["width", "height"])
     "did you mean 'width'?"
     """
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names[:_NAMED])}{more}"
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:
