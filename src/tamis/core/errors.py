@@ -18,7 +18,6 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, get_args
 
-
 _NAMED = 20
 
 
