@@ -190,7 +190,7 @@ def test_every_stage_halves_the_tokens(samples: int) -> None:
 
 
 def test_an_embedding_is_a_convolution_over_time_then_a_norm_over_channels() -> None:
-    network = clst().eval()
+    network = clst(norm="layer").eval()
     state = arrays(network)
     frame = noise(1)[0].double().numpy()
     weight, bias = state["embeddings.0.conv.weight"][:, :, 0], state["embeddings.0.conv.bias"]
@@ -215,7 +215,7 @@ def test_a_block_adds_attention_then_the_perceptron_each_to_what_came_in() -> No
 
 
 def test_the_head_reads_the_mean_of_the_normalised_tokens() -> None:
-    network = clst().eval()
+    network = clst(norm="layer").eval()
     tokens = noise().transpose(1, 2)
     with torch.inference_mode():
         network.norm.weight.uniform_(0.5, 2, generator=torch.Generator().manual_seed(0))
@@ -270,6 +270,20 @@ def test_rms_norm_replaces_every_norm_of_tokens() -> None:
         wanted = tokens / tokens.square().mean(dim=1, keepdim=True).sqrt()
         torch.testing.assert_close(network.norm(tokens), wanted, rtol=1e-4, atol=1e-5)
         assert network.eval()(noise()).isfinite().all()
+
+
+def test_batch_norm_normalises_channels_over_all_tokens_and_keeps_the_strength_of_a_token() -> None:
+    network = clst(norm="batch")
+    assert not [module for module in network.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert parameters(network) == parameters(clst(norm="layer"))
+    tokens = torch.randn(3, 5, 8) * torch.arange(1.0, 6.0)[:, None]
+    with torch.no_grad():
+        got = network.norm(tokens)
+    rows = tokens.reshape(15, 8).numpy()
+    wanted = (rows - rows.mean(axis=0)) / np.sqrt(rows.var(axis=0) + 1e-5)
+    np.testing.assert_allclose(got.reshape(15, 8).numpy(), wanted, rtol=1e-4, atol=1e-5)
+    strength = torch.linalg.vector_norm(got, dim=2).mean(dim=0)
+    assert (strength.diff() > 0).all()
 
 
 def test_a_branch_is_skipped_as_often_as_it_should_be_and_is_what_it_was_on_average() -> None:

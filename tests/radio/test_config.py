@@ -74,7 +74,7 @@ def test_what_makes_no_network_or_training_is_refused_in_one_line(
         (ClSTConfig, {"channel": "spatial"}, "expected one of se, xca, none"),
         (ClSTConfig, {"fusion": "add"}, "fusion is 'add'"),
         (ClSTConfig, {"pool": "max"}, "pool is 'max'"),
-        (ClSTConfig, {"norm": "batch"}, "norm is 'batch'"),
+        (ClSTConfig, {"norm": "group"}, "norm is 'group'"),
         (ClSTConfig, {"layout": "3d"}, "layout is '3d'"),
         (TrainConfig, {"precision": "float16"}, "did you mean 'bfloat16'"),
         (SKDConfig, {"gate": "right"}, "gate is 'right'"),

@@ -188,8 +188,17 @@ class _Projection(nn.Module):
         return projected
 
 
+class _BatchNorm(nn.BatchNorm1d):
+    """Normalise each channel over all tokens of the batch, so that the strength of a token is kept."""
+
+    def forward(self, tokens: Float[Tensor, "batch tokens channels"]) -> Float[Tensor, "batch tokens channels"]:
+        normalised: Tensor = super().forward(tokens.flatten(0, 1))
+        return normalised.view_as(tokens)
+
+
 def _norm(config: ClSTConfig, dim: int) -> nn.Module:
-    return nn.LayerNorm(dim) if config.norm == "layer" else nn.RMSNorm(dim)
+    made: nn.Module = {"layer": nn.LayerNorm, "rms": nn.RMSNorm, "batch": _BatchNorm}[config.norm](dim)
+    return made
 
 
 def _picture(tokens: Tensor) -> Tensor:

@@ -76,8 +76,9 @@ class ClSTConfig(NetworkConfig):
     """Width of the hidden layer of a block, in widths of its tokens."""
     drop_path: float = 0.1
     """Greatest probability of skipping a branch in training; it grows linearly from the first block to the last."""
-    norm: Literal["layer", "rms"] = "layer"
-    """Normalisation of tokens."""
+    norm: Literal["layer", "rms", "batch"] = "batch"
+    """"layer" and "rms" normalise each token over its channels and so forget how strong it was; "batch" normalises
+    each channel over the batch and keeps it."""
     layout: Literal["1d", "2d"] = "1d"
     """Read I and Q as two channels, or as the two rows of a picture."""
 
@@ -131,7 +132,7 @@ _CLST_CHOICES: dict[str, Any] = {
     "channel": Literal["se", "xca", "none"],
     "fusion": Literal["gate", "sum", "concat"],
     "pool": Literal["mean", "cls"],
-    "norm": Literal["layer", "rms"],
+    "norm": Literal["layer", "rms", "batch"],
     "layout": Literal["1d", "2d"],
 }
 
