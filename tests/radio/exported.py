@@ -29,7 +29,7 @@ def lively(network: Network, seed: int = 0) -> Network:
     """Give a network weights of unlike sizes, and batch normalisations the statistics of data."""
     torch.manual_seed(seed)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.normal_(module.bias, 0, 0.5)
             module.momentum = None
