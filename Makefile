@@ -25,7 +25,7 @@ demo: setup ## Run every domain on built-in input and write tamis-demo/index.htm
 	@$(BIN)/tamis models pull vit-s14-focus
 	@$(BIN)/tamis demo
 
-test: setup ## Run the tests: offline, on the CPU, about a minute
+test: setup ## Run the tests: offline, on the CPU, a few minutes
 	@$(BIN)/python -m pytest -q
 
 test-all: setup ## Run all tests, the slow ones too
