@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tamis.core.errors import FileError, LimitError, MissingExtraError, one_line
+from tamis.core.readers import list_files
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -154,18 +155,7 @@ def files(folder: str | Path) -> list[Path]:
     Raises:
         FileError: If it is no folder, or holds no sound.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise FileError(f"{folder}: not a folder; give a folder of sounds")
-    inside = root.resolve()
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and path.resolve().is_relative_to(inside)
-    )
-    if not found:
-        raise FileError(f"{folder}: holds no sound; expected files named {', '.join(SUFFIXES)}")
-    return found
+    return list_files(folder, SUFFIXES, "sound")
 
 
 @contextmanager

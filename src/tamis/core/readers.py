@@ -180,7 +180,7 @@ def _decode(path: str | Path, wanted: list[int], limits: Limits) -> tuple[list[N
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """List the pictures in a folder and below, sorted by path; links that lead out of the folder are left out.
+    """List the pictures in a folder and below; see `list_files`.
 
     Args:
         folder: Where to look; files are told by their suffix.
@@ -188,17 +188,31 @@ def list_images(folder: str | Path) -> list[Path]:
     Raises:
         FileError: If it is no folder, or holds no picture.
     """
+    return list_files(folder, IMAGE_SUFFIXES, "picture")
+
+
+def list_files(folder: str | Path, suffixes: tuple[str, ...], kind: str) -> list[Path]:
+    """List files in a folder and below, sorted by path; links that lead out of the folder are left out.
+
+    Args:
+        folder: Where to look.
+        suffixes: How the files are named, in lower case.
+        kind: What one of them is called in messages.
+
+    Raises:
+        FileError: If it is no folder, or holds no such file.
+    """
     root = Path(folder)
     if not root.is_dir():
-        raise FileError(f"{folder}: not a folder; give a folder of pictures")
+        raise FileError(f"{folder}: not a folder; give a folder of {kind}s")
     inside = root.resolve()
     found = sorted(
         path
         for path in root.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.resolve().is_relative_to(inside)
+        if path.suffix.lower() in suffixes and path.is_file() and path.resolve().is_relative_to(inside)
     )
     if not found:
-        raise FileError(f"{folder}: holds no picture; expected files named {', '.join(IMAGE_SUFFIXES)}")
+        raise FileError(f"{folder}: holds no {kind}; expected files named {', '.join(suffixes)}")
     return found
 
 
