@@ -222,7 +222,7 @@ def data(preset: str) -> Any:
     return split(generate(preset, per_cell=PER_CELL, seed=0), seed=0)
 
 
-def run(cell: Cell, judged: Run | None) -> list[Run]:
+def run(cell: Cell, judged: Run | None, device: str) -> list[Run]:
     """Train a cell, unless it was judged on validation and its model is there, and judge it."""
     from tamis.radio.cost import macs, parameters
     from tamis.radio.evaluation import evaluate
@@ -235,12 +235,12 @@ def run(cell: Cell, judged: Run | None) -> list[Run]:
     if judged is not None and (folder / "model.safetensors").is_file():
         network = load_network(folder)
     else:
-        network, judged = _train(cell, frames, folder)
+        network, judged = _train(cell, frames, folder, device)
     told = {**judged.config, "cell": cell.name, "stage": cell.stage}
     counts = {"parameters": parameters(network), "macs": macs(network)}
     lines = [replace(judged, config=told, metrics={**judged.metrics, **counts})]
     if cell.tested:
-        tested = evaluate(network, frames.test, method=cell.line_method, config=told, seeds=[cell.seed])
+        tested = evaluate(network.to(device), frames.test, method=cell.line_method, config=told, seeds=[cell.seed])
         lines.append(replace(tested, metrics={**tested.metrics, **counts}, seconds=judged.seconds))
     return lines
 
@@ -280,7 +280,7 @@ def _classical(cell: Cell, frames: Any) -> list[Run]:
     ]
 
 
-def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
+def _train(cell: Cell, frames: Any, folder: Path, device: str) -> tuple[Any, Run]:
     from tamis.radio.config import SKDConfig, TrainConfig
     from tamis.radio.data import few
     from tamis.radio.methods import build, load_network
@@ -294,15 +294,17 @@ def _train(cell: Cell, frames: Any, folder: Path) -> tuple[Any, Run]:
     changes = {"classes": frames.train.classes, "samples_per_symbol": frames.train.samples_per_symbol}
     network = build(cell.method, seed=cell.seed, **changes, **ABLATIONS.get(cell.variant, {}))
     if cell.variant not in DISTILLATIONS:
-        return network, train(network, frames, recipe, method=cell.line_method, out=folder)
+        return network, train(network, frames, recipe, method=cell.line_method, out=folder, device=device)
     settings: dict[str, Any] = {"weight": cell.weight, "temperature": cell.temperature}
     skd = SKDConfig(**{**settings, **DISTILLATIONS[cell.variant]})
     teacher = load_network(TEACHER)
     cache = MODELS / f"targets-{skd.views}.safetensors"
-    return distill(teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache)
+    return distill(
+        teacher, network, frames, recipe, skd, method=cell.line_method, out=folder, cache=cache, device=device
+    )
 
 
-def grid(stages: list[str], workers: int, methods: list[str] | None = None) -> None:
+def grid(stages: list[str], workers: int, methods: list[str] | None, device: str) -> None:
     """Run all cells of the stages that are not finished, of some networks only if they are named."""
     table = Table()
     running: dict[Future[list[Run]], Cell] = {}
@@ -313,7 +315,7 @@ def grid(stages: list[str], workers: int, methods: list[str] | None = None) -> N
             waiting = [cell for cell in wanted if not table.has(cell) and cell.name not in busy]
             for cell in waiting[: workers - len(running)]:
                 print(f"{cell.stage}: {cell.name}", file=sys.stderr)
-                running[pool.submit(run, cell, table.runs.get(("val", cell.name)))] = cell
+                running[pool.submit(run, cell, table.runs.get(("val", cell.name)), device)] = cell
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -367,6 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--stages", default="test,rates", help=f"by commas, of {', '.join((*STAGES, 'headline'))}")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
     made.add_argument("--methods", help="by commas; of all networks by default")
+    made.add_argument("--device", default="cpu", help="cpu or cuda")
     told = made.parse_args(arguments)
     stages = told.stages.split(",")
     try:
@@ -376,7 +379,7 @@ def main(arguments: list[str] | None = None) -> int:
         if stages == ["headline"]:
             headlines()
         else:
-            grid(stages, told.workers, told.methods.split(",") if told.methods else None)
+            grid(stages, told.workers, told.methods.split(",") if told.methods else None, told.device)
     except TamisError as error:
         return fail("radio_grid", one_line(error), error.exit_code)
     return 0

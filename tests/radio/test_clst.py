@@ -189,8 +189,9 @@ def test_every_stage_halves_the_tokens(samples: int) -> None:
     assert samples != 128 or length == 16
 
 
-def test_an_embedding_is_a_convolution_over_time_then_a_norm_over_channels() -> None:
-    network = clst(norm="layer").eval()
+@pytest.mark.parametrize("activation", ["none", "relu"])
+def test_an_embedding_is_a_convolution_over_time_then_a_norm_over_channels(activation: str) -> None:
+    network = clst(norm="layer", activation=activation).eval()
     state = arrays(network)
     frame = noise(1)[0].double().numpy()
     weight, bias = state["embeddings.0.conv.weight"][:, :, 0], state["embeddings.0.conv.bias"]
@@ -198,6 +199,8 @@ def test_an_embedding_is_a_convolution_over_time_then_a_norm_over_channels() -> 
     wanted = np.array([[(w * padded[:, 2 * t : 2 * t + 7]).sum() for w in weight] for t in range(16)]) + bias
     wanted = (wanted - wanted.mean(axis=1, keepdims=True)) / np.sqrt(wanted.var(axis=1, keepdims=True) + 1e-5)
     wanted = wanted * state["embeddings.0.norm.weight"] + state["embeddings.0.norm.bias"]
+    assert (wanted < 0).any()
+    wanted = wanted.clip(0) if activation == "relu" else wanted
     with torch.inference_mode():
         got = network.embeddings[0](noise(1).transpose(1, 2))[0].numpy()
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)

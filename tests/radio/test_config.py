@@ -70,6 +70,7 @@ def test_what_makes_no_network_or_training_is_refused_in_one_line(
     ("kind", "values", "says"),
     [
         (NetworkConfig, {"normalisation": "rsm"}, "did you mean 'rms'"),
+        (ClSTConfig, {"activation": "gelu"}, "activation is 'gelu'"),
         (ClSTConfig, {"projection": "convolution"}, "projection is 'convolution'"),
         (ClSTConfig, {"channel": "spatial"}, "expected one of se, xca, none"),
         (ClSTConfig, {"fusion": "add"}, "fusion is 'add'"),

@@ -344,7 +344,7 @@ def test_a_folder_holds_the_model_and_what_is_needed_to_go_on(trained: Path) -> 
         (cnn, {}, {"seed": 1}, "seed is 0 there and 1 here"),
         (cnn, {}, {"epochs": 2}, "epochs is 1 there and 2 here"),
         (lambda: cnn(widths=(8, 4)), {}, {}, "widths is [8, 8] there and [8, 4] here"),
-        (clst, {}, {}, "channel is None there and 'se' here"),
+        (clst, {}, {}, "activation is None there and 'relu' here"),
         (cnn, {"train": tones(96, 9)}, {}, "train is 'tones@sha256:"),
         (cnn, {"val": tones(48, 9)}, {}, "val is 'tones@sha256:"),
     ],

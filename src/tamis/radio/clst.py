@@ -69,7 +69,7 @@ class ClST(Network, paper_url="https://arxiv.org/abs/2312.17446"):
 
 
 class _Embedding(nn.Module):
-    """Convolve the tokens of the stage before into fewer and wider ones, and normalise them."""
+    """Convolve the tokens of the stage before into fewer and wider ones, normalise them, cut off what is negative."""
 
     def __init__(self, config: ClSTConfig, stage: int, before: int) -> None:
         super().__init__()
@@ -78,10 +78,11 @@ class _Embedding(nn.Module):
         height = 2 if self.rows else 1
         self.conv = nn.Conv2d(1 if self.rows else before, dim, (height, kernel), (1, stride), (0, kernel // 2))
         self.norm = _norm(config, dim)
+        self.activation = nn.ReLU() if config.activation == "relu" else nn.Identity()
 
     def forward(self, tokens: Float[Tensor, "batch tokens channels"]) -> Float[Tensor, "batch fewer wider"]:
         picture = tokens.transpose(1, 2).unsqueeze(1) if self.rows else _picture(tokens)
-        embedded: Tensor = self.norm(_tokens(self.conv(picture)))
+        embedded: Tensor = self.activation(self.norm(_tokens(self.conv(picture))))
         return embedded
 
 

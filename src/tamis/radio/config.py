@@ -62,6 +62,9 @@ class ClSTConfig(NetworkConfig):
     """Kernel of each stage's convolutional embedding, odd."""
     strides: tuple[int, ...] = (2, 2, 2)
     """Stride of each stage's convolutional embedding."""
+    activation: Literal["none", "relu"] = "relu"
+    """What follows the normalisation of each embedding. Phase modulations differ in powers of the signal, which no
+    linear map before the first attention can make."""
     projection: Literal["conv", "linear"] = "conv"
     """Projection to queries, keys and values: convolutional (CTP), or plain linear."""
     kv_stride: int = 2
@@ -91,7 +94,7 @@ class ClSTConfig(NetworkConfig):
             raise ConfigError(
                 f"stages differ: {stages}; give dims, depths, heads, kernels and strides one value a stage"
             )
-        for name in ("projection", "channel", "fusion", "pool", "norm", "layout"):
+        for name in ("activation", "projection", "channel", "fusion", "pool", "norm", "layout"):
             check_choice(name, getattr(self, name), _CLST_CHOICES[name])
         for dim, heads, kernel in zip(self.dims, self.heads, self.kernels, strict=True):
             if dim % heads:
@@ -128,6 +131,7 @@ class ClSTConfig(NetworkConfig):
 
 
 _CLST_CHOICES: dict[str, Any] = {
+    "activation": Literal["none", "relu"],
     "projection": Literal["conv", "linear"],
     "channel": Literal["se", "xca", "none"],
     "fusion": Literal["gate", "sum", "concat"],

@@ -85,11 +85,12 @@ def logits(classifier: Classifier, frames: Frames, batch: int = 512) -> Float32[
         ConfigError: If a network was made for other classes, or there are no frames for it.
         ShapeError: If it was made for frames of another length.
     """
+    iq = torch.from_numpy(frames.iq)
     if isinstance(classifier, Network):
         check_frames(classifier.eval(), frames)
+        iq = iq.to(next(classifier.parameters()).device)
     with torch.inference_mode():
-        iq = torch.from_numpy(frames.iq)
-        return torch.cat([classifier(part) for part in torch.split(iq, batch)]).float().numpy()
+        return torch.cat([classifier(part) for part in torch.split(iq, batch)]).float().cpu().numpy()
 
 
 def report(

@@ -191,12 +191,9 @@ def fit(
         )
         state = _checkpoint(folder / _BEST)["state_dict"]
         network.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
-    network.to("cpu").eval()
     _warn_of_collapse(objective, method)
-    if out is not None:
-        network.save_pretrained(out)
-    return evaluate(
-        network,
+    run = evaluate(
+        network.to(device),
         data.val,
         method=method,
         split="val",
@@ -205,6 +202,10 @@ def fit(
         seeds=[config.seed],
         seconds=time.perf_counter() - start,
     )
+    network.to("cpu")
+    if out is not None:
+        network.save_pretrained(out)
+    return run
 
 
 def rotated(frames: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from tamis.core.errors import FileError
@@ -223,6 +223,20 @@ def captions(scenes: Scenes) -> list[str]:
         )
         for things in zip(*(column.tolist() for column in columns), strict=True)
     ]
+
+
+def targets(scenes: Scenes) -> Bool[np.ndarray, "scenes targets"]:
+    """Say the captions as a multi-hot vector: size × name, then cell × name.
+
+    Args:
+        scenes: Scenes drawn by `tamis.vision.sprites.draw`.
+    """
+    rows, slots = np.nonzero(scenes.cells >= 0)
+    name = scenes.traits["name"][rows, slots]
+    told = np.zeros((len(scenes), len(SIZES) + len(CELLS), len(NAMES)), dtype=bool)
+    told[rows, scenes.traits["size"][rows, slots], name] = True
+    told[rows, len(SIZES) + scenes.cells[rows, slots], name] = True
+    return told.reshape(len(scenes), -1)
 
 
 def spoken() -> set[str]:

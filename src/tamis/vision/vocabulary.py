@@ -23,17 +23,21 @@ def vocabulary() -> list[str]:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Make a tokenizer of that vocabulary: a token is what stands between spaces, and nothing is added to a text.
+    """Make a tokenizer of that vocabulary: a token is a word or a question mark, and `<s>` is put before a text.
 
-    A string of digits or a name that is not in it becomes `<unk>`.
+    Capitals are as good as small letters. A string of digits or a name that is not in it becomes `<unk>`.
     """
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from tokenizers.normalizers import Lowercase
+    from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
+    from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
     words = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary())}, unk_token="<unk>"))
-    words.pre_tokenizer = WhitespaceSplit()
+    words.normalizer = Lowercase()
+    words.pre_tokenizer = Sequence([WhitespaceSplit(), Split("?", "isolated")])
+    words.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", SPECIAL.index("<s>"))])
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=words,
         pad_token="<pad>",

@@ -1,0 +1,150 @@
+"""A small vision-language model in the stock classes of transformers: a CLIP tower, a projector and a Llama.
+
+It is LLaVA-1.5 made small: 96 × 96 pixels in patches of 8 give 144 image tokens, which are taken from the output of
+the block before the last. Nothing in it is our own code, so what holds for it holds for the route that real models
+take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamis.core.errors import ConfigError
+from tamis.core.seed import derive
+from tamis.vision.scenes import GRID, PATCH, SIDE
+from tamis.vision.vocabulary import SPECIAL, tokenizer, vocabulary
+
+if TYPE_CHECKING:
+    from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+PAD, BOS, EOS, _, IMAGE = range(len(SPECIAL))
+"""Token ids of the special tokens."""
+TOKENS = GRID * GRID
+"""Image tokens of a picture."""
+_TEMPLATE = (
+    "{% for message in messages %}{{ '<s> ' if message['role'] == 'user' else ' ' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %} {{ part['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{{ '' if message['role'] == 'user' else ' </s>' }}{% endfor %}"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyConfig:
+    """Sizes of the small model."""
+
+    tower_width: int = 192
+    tower_blocks: int = 8
+    """Blocks of the tower; the last one serves its training only, as in LLaVA."""
+    tower_heads: int = 6
+    language_width: int = 192
+    language_blocks: int = 5
+    language_heads: int = 6
+    language_hidden: int = 512
+    """Width inside the language model's perceptrons."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no model."""
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}; expected at least 1")
+        if self.tower_blocks < 2:
+            raise ConfigError("tower_blocks is 1; expected at least 2, because the last block makes no features")
+        for part in ("tower", "language"):
+            width, heads = getattr(self, f"{part}_width"), getattr(self, f"{part}_heads")
+            if width % heads or (width // heads) % 2:
+                raise ConfigError(f"{part}_width is {width}; expected an even number of channels for {heads} heads")
+
+
+def build(config: TinyConfig = TinyConfig(), seed: int = 0) -> LlavaForConditionalGeneration:
+    """Make the model with random weights.
+
+    Args:
+        config: Its sizes.
+        seed: Of the weights.
+    """
+    import torch
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+    tower = CLIPVisionConfig(
+        hidden_size=config.tower_width,
+        intermediate_size=4 * config.tower_width,
+        num_hidden_layers=config.tower_blocks,
+        num_attention_heads=config.tower_heads,
+        image_size=SIDE,
+        patch_size=PATCH,
+        hidden_act="gelu",
+    )
+    language = LlamaConfig(
+        vocab_size=len(vocabulary()),
+        hidden_size=config.language_width,
+        intermediate_size=config.language_hidden,
+        num_hidden_layers=config.language_blocks,
+        num_attention_heads=config.language_heads,
+        num_key_value_heads=config.language_heads,
+        max_position_embeddings=1024,
+        initializer_range=0.04,
+        tie_word_embeddings=True,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+    )
+    whole = LlavaConfig(
+        vision_config=tower,
+        text_config=language,
+        image_token_id=IMAGE,
+        image_seq_length=TOKENS,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "tiny"))
+        return LlavaForConditionalGeneration(whole)
+
+
+def processor() -> LlavaProcessor:
+    """Make what turns pictures and questions into the model's inputs.
+
+    A picture is scaled so that its shorter side has 96 pixels, and its centre is cut out.
+    """
+    from transformers import CLIPImageProcessor, LlavaProcessor
+
+    images = CLIPImageProcessor(
+        size={"shortest_edge": SIDE},
+        crop_size={"height": SIDE, "width": SIDE},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    return LlavaProcessor(
+        image_processor=images,
+        tokenizer=tokenizer(),
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        chat_template=_TEMPLATE,
+        image_token=SPECIAL[IMAGE],
+        num_additional_image_tokens=1,
+    )
+
+
+def save(model: Any, folder: str | Path) -> None:
+    """Write the model with its processor, so that transformers' auto classes load them.
+
+    The weights are written as 16-bit numbers and read back as 32-bit ones.
+
+    Args:
+        model: The model, as `build` makes it; it is not changed.
+        folder: Where to.
+    """
+    import copy
+
+    import torch
+
+    small = copy.deepcopy(model).to("cpu", torch.float16)
+    small.save_pretrained(folder)
+    small.config.dtype = torch.float32
+    small.config.save_pretrained(folder)
+    processor().save_pretrained(folder)
