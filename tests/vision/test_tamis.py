@@ -35,13 +35,46 @@ def naive(features: torch.Tensor, quality: torch.Tensor, keep: int) -> list[int]
     return sorted(kept)
 
 
-def test_kept_patches_maximise_the_determinant_step_by_step(tower: Any) -> None:
+@pytest.mark.parametrize("power", [0.2, 1.0])
+def test_kept_patches_maximise_the_determinant_step_by_step(tower: Any, power: float) -> None:
+    selector = Tamis(5, power=power, context=0.0)
     for seed in range(20):
         pixels = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
         view = view_of(tower, Tamis(5), pixels)
         scores = torch.stack([view.rows[block].mean(1) for block in sorted(view.rows)]).sum(0)[0]
         centred = view.patches[0] - view.patches[0].mean(0)
-        assert choose(Tamis(5), view).mask[0].nonzero().flatten().tolist() == naive(centred, scores, 5)
+        assert choose(selector, view).mask[0].nonzero().flatten().tolist() == naive(centred, scores**power, 5)
+
+
+def test_the_rest_of_the_budget_goes_to_what_cls_looks_at_least_in_each_stretch(tower: Any) -> None:
+    view = view_of(tower, Tamis(7), torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    scores = torch.stack([view.rows[block].mean(1) for block in sorted(view.rows)]).sum(0)
+    important = choose(Tamis(5, context=0.0), view).mask
+    kept = choose(Tamis(7, context=0.3), view).mask  # 7 × 0.3 is 2.1: five important ones, two stretches of eight
+    for unit, before, after in zip(scores, important, kept, strict=True):
+        for stretch in (range(8), range(8, 16)):
+            free = [patch for patch in stretch if not before[patch]]
+            before[min(free, key=lambda patch: unit[patch])] = True
+        assert torch.equal(before, after)
+
+
+def test_a_stretch_without_a_free_patch_leaves_its_share_to_the_others(tower: Any) -> None:
+    view = view_of(tower, Tamis(7), torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    valid = torch.zeros(1, 16, dtype=torch.bool)
+    valid[0, :9] = True
+    kept = choose(Tamis(8, context=0.5), replace(view, valid=valid)).mask
+    assert int(kept.sum()) == 8
+    assert not bool((kept & ~valid).any())
+
+
+def test_kept_tokens_keep_their_positions() -> None:
+    assert Tamis(0.1).layout.positions == "original"
+
+
+@pytest.mark.parametrize(("values", "says"), [({"power": -1.0}, "power is"), ({"context": 1.0}, "context is")])
+def test_a_share_or_an_exponent_out_of_range_is_refused(values: dict[str, float], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Tamis(0.1, **values)
 
 
 def test_plain_top_k_keeps_duplicates_where_ours_does_not(tower: Any) -> None:
@@ -53,7 +86,7 @@ def test_plain_top_k_keeps_duplicates_where_ours_does_not(tower: Any) -> None:
     row[..., :8] = 0.06
     twins = replace(with_patches(view, patches), rows=dict.fromkeys(view.rows, row))
     assert int(choose(VTCCLS(4), twins).mask[0, :8].sum()) == 4
-    assert int(choose(Tamis(4), twins).mask[0, :8].sum()) == 1
+    assert int(choose(Tamis(4, context=0.0), twins).mask[0, :8].sum()) == 1
 
 
 def test_a_question_draws_the_choice_to_what_it_names(tower: Any) -> None:

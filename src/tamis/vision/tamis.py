@@ -1,24 +1,30 @@
-"""Ours, an extension of both papers: [CLS] importance and diversity together.
+"""Ours, an extension of both papers: [CLS] importance, diversity, and a little of what is left over.
 
-Plain top-k of [CLS] attention spends a small budget on duplicates: neighbouring patches of one object, or patches
-that look alike. Here a determinantal point process chooses, whose quality is the layer-ensembled [CLS] score and whose
-similarity is that of the features, so that a patch is worth less the more of it is kept already.
+Plain top-k of [CLS] attention spends a small budget on duplicates (neighbouring patches of one object, or patches that
+look alike) and leaves no background at all, against which a language model has learnt to tell where things are and how
+many. Here most of the budget goes to patches that are important and unlike each other, by a determinantal point process
+whose quality is the layer-ensembled [CLS] score and whose similarity is that of the features; the rest goes to patches
+that [CLS] looks at least, spread over the picture. And the kept tokens keep their positions.
+
+The constants were chosen on validation scenes of the small model that comes with the package; see docs/log.md.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from tamis.core.errors import ConfigError
+from tamis.vision.config import Layout
 from tamis.vision.dpp import greedy_map
-from tamis.vision.selector import Selection, Selector
+from tamis.vision.selector import Selection, Selector, keep_tokens
 from tamis.vision.view import Reads, View
 from tamis.vision.vtccls import blocks, score
 
@@ -53,7 +59,7 @@ def relevance(
 
 @dataclass(frozen=True)
 class Tamis(Selector):
-    """Keep patches that are important and unlike each other. An extension: no paper's method.
+    """Keep patches that are important and unlike each other, and some background. An extension: no paper's method.
 
     Greedy maximisation of the determinant of quality_i · cos(i, j) · quality_j over the kept set. The time is
     patches × kept × (width + kept). Features are centred over the patches of a unit first, since what all patches share
@@ -64,27 +70,66 @@ class Tamis(Selector):
         combination and its constants are our choice.
     """
 
+    layout: Layout = Layout(positions="original")
+    """How the kept tokens enter the prompt; they keep the positions that they had."""
     start_layer: int | None = None
     """First block of the ensemble, as for VTCCLS."""
+    power: float = 0.2
+    """Exponent of the quality: 0 is diversity alone, 1 the score as it is."""
+    context: float = 0.3
+    """Share of the budget for the patches that [CLS] looks at least."""
     question: bool = False
     """Whether to weigh patches by the words around the image; needs a language model."""
 
     name: ClassVar[str] = "tamis"
+
+    def __post_init__(self) -> None:
+        """Refuse an exponent or a share that cannot be.
+
+        Raises:
+            ConfigError: If they are out of range.
+        """
+        super().__post_init__()
+        if not 0 <= self.power < math.inf:
+            raise ConfigError(f"power is {self.power}; expected a number from 0 on")
+        if not 0 <= self.context < 1:
+            raise ConfigError(f"context is {self.context}; expected a share of the budget, at least 0 and below 1")
 
     def reads(self, depth: int, run: int) -> Reads:
         """Read the rows that VTC-CLS reads, and the question if it counts."""
         return Reads(rows=blocks(depth, run, self.start_layer), question=self.question)
 
     def select(self, view: View, keep: int) -> Selection:
-        """Keep a greedy maximum of the determinant.
+        """Keep a greedy maximum of the determinant, then background.
 
         Raises:
             ConfigError: If the question is to count and there is none.
         """
-        weights = score(view.rows[block] for block in blocks(view.depth, view.run, self.start_layer))
+        attention = score(view.rows[block] for block in blocks(view.depth, view.run, self.start_layer))
         patches = view.patches.detach().float()
+        quality = attention / attention.amax(dim=-1, keepdim=True)
         if self.question:
             if view.question is None or view.project is None:
                 raise ConfigError("Tamis(question=True) needs a language model's question; use it through prepare()")
-            weights = weights * relevance(view.project(view.patches).detach(), view.question)
-        return Selection(greedy_map(patches - patches.mean(dim=1, keepdim=True), weights, keep, view.valid))
+            quality = quality * relevance(view.project(view.patches).detach(), view.question)
+        around = round(self.context * keep)
+        centred = patches - patches.mean(dim=1, keepdim=True)
+        mask = greedy_map(centred, quality**self.power, keep - around, view.valid)
+        return Selection(_with_background(mask, attention, around, keep, view.valid))
+
+
+def _with_background(
+    mask: Bool[Tensor, "units patches"],
+    attention: Float[Tensor, "units patches"],
+    around: int,
+    keep: int,
+    valid: Bool[Tensor, "units patches"] | None,
+) -> Bool[Tensor, "units patches"]:
+    """Add the patches with the least attention: of each of `around` equal stretches, in raster order, the first one."""
+    free = ~mask if valid is None else ~mask & valid
+    least = torch.where(free, -attention, -torch.inf)
+    wanted = torch.where(mask, torch.inf, least)
+    for stretch in torch.arange(mask.shape[1], device=mask.device).tensor_split(around) if around else ():
+        first = stretch[least[:, stretch].argmax(dim=-1, keepdim=True)]
+        wanted.scatter_(1, first, torch.where(free.gather(1, first), torch.inf, wanted.gather(1, first)))
+    return keep_tokens(wanted, keep, valid)
