@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TOWERS = ("clip", "clip_vision_model", "dinov2")
 FAMILIES = ("llava", "llava_next", "video_llava")
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+SHIPPED = Path(__file__).parent / "weights"
+"""Models that come with the package, a directory each: `tiny` answers questions about composed scenes."""
 DINOV2_SIDE = 336
 """Side of the square that a DINOv2 tower is shown, in pixels: with patches of 14, the 576 tokens of LLaVA-1.5."""
 
@@ -87,11 +89,16 @@ class Loaded:
         return seen.round().byte().permute(0, 2, 3, 1).numpy()
 
 
+def shipped() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.name for path in SHIPPED.iterdir() if path.is_dir())
+
+
 def load(name: str, device: str = "cpu") -> Loaded:
     """Load a model.
 
     Args:
-        name: A name that `tamis models list` shows, a directory, or the id of a Hub repository.
+        name: `tiny`, a name that `tamis models list` shows, a directory, or the id of a Hub repository.
         device: Where to put it, as torch names devices.
 
     Raises:
@@ -163,6 +170,8 @@ def _device(name: str) -> torch.device:
 
 def _find(name: str) -> str:
     """Turn a name into a directory or a Hub id, and check the directory before anything reads it."""
+    if name in shipped():
+        return str(SHIPPED / name)
     if name in MODELS:
         folder = installed(MODELS[name])
         if folder is None:
@@ -171,7 +180,7 @@ def _find(name: str) -> str:
     path = Path(name).expanduser()
     if not path.is_dir():
         if not _HUB_ID.fullmatch(name) or path.exists():
-            known = ", ".join(MODELS)
+            known = ", ".join([*shipped(), *MODELS])
             raise ConfigError(f"no model {name!r}; expected {known}, a model directory, or a Hub id such as org/name")
         return name
     settings = path / "config.json"

@@ -48,9 +48,9 @@ _WIDTH = 128
 class TinyTraining:
     """How the small model is trained."""
 
-    see_steps: int = 2500
+    see_steps: int = 2000
     """Batches of the first stage."""
-    read_steps: int = 4500
+    read_steps: int = 3500
     """Batches of the second stage."""
     batch: int = 512
     """Pictures in a batch."""
