@@ -89,7 +89,7 @@ def ask(
     question: str,
     /,
     *,
-    model: str,
+    model: str = "tiny",
     keep: str = "10%",
     method: str = "fastervlm,vtc-cls,tamis,random",
     max_new_tokens: Count = 64,
@@ -102,7 +102,8 @@ def ask(
     Args:
         path: A picture.
         question: What to ask.
-        model: A directory or a Hub id of a LLaVA, LLaVA-NeXT or Video-LLaVA model.
+        model: A directory or a Hub id of a LLaVA, LLaVA-NeXT or Video-LLaVA model; `tiny`, which comes with the
+            package, knows nothing but what `tamis vision scenes` draws.
         keep: Budgets, separated by commas.
         method: Methods, separated by commas, fastv and sparsevlm among them.
         max_new_tokens: Length of an answer.
@@ -125,6 +126,150 @@ def ask(
         print(json_format.dumps([asdict(answer) for answer in answers]))
     else:
         table(answers).print()
+
+
+@app.command(help_epilogue="Example: tamis vision scenes drawn --count 20")
+def scenes(
+    out: Path,
+    /,
+    *,
+    kind: Literal["scenes", "sprites"] = "scenes",
+    split: Literal["train", "validation", "test", "ood"] = "test",
+    count: Count = 16,
+    seed: int = 0,
+) -> None:
+    """Draw scenes as PNG files, with questions and their answers in questions.jsonl.
+
+    Args:
+        out: Folder to write into.
+        kind: Composed scenes, or sprites, which need the font Noto Color Emoji.
+        split: Of the scenes; no two share one, and ood has sizes, pairs and clutter that the others never show.
+        count: How many.
+        seed: Of the scenes.
+    """
+    from tamis.vision.tiny_data import write_scenes
+
+    print(write_scenes(out, kind=kind, split=split, count=count, seed=seed))
+
+
+@app.command(name="eval", help_epilogue="Example: tamis vision eval --keep 10%,5% --count 200")
+def evaluate(
+    *,
+    model: str = "tiny",
+    keep: str = "25%,10%,5%,2.5%",
+    method: str = "fastervlm,vtc-cls,tamis,divprune,random,uniform,text-only",
+    kind: Literal["scenes", "sprites"] = "scenes",
+    split: Literal["validation", "test", "ood"] = "test",
+    count: Count = 500,
+    positions: Literal["own", "original", "contiguous"] = "own",
+    out: Path = Path("tamis-eval"),
+    seed: int = 0,
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Examine a model that knows scenes with few image tokens: what does each budget cost in answers?
+
+    Args:
+        model: `tiny`, which comes with the package, or a directory that `tamis vision train-tiny` wrote.
+        keep: Budgets, separated by commas.
+        method: Methods, separated by commas, fastv and sparsevlm among them.
+        kind: Composed scenes, or sprites, which need the font Noto Color Emoji.
+        split: Of the scenes.
+        count: Pictures; each has about twelve questions.
+        positions: Position ids of the kept tokens: those that they had, contiguous ones, or as each method has them.
+        out: Folder of the report (index.html) and the result lines (results.jsonl).
+        seed: Of the scenes and of random selection.
+        device: Where to compute, as torch names devices.
+        json: Print the result lines as a JSON array.
+    """
+    import dataclasses
+
+    from tamis.core.files import write_whole
+    from tamis.core.progress import progress
+    from tamis.vision.evaluation import examine, lines
+    from tamis.vision.evaluation_report import flips, report_on, table, warnings
+    from tamis.vision.loading import load
+    from tamis.vision.methods import pruners_at
+    from tamis.vision.selector import Selector
+
+    pruners = pruners_at(method, keep, seed)
+    if positions != "own":
+        pruners = [
+            dataclasses.replace(one, layout=dataclasses.replace(one.layout, positions=positions))
+            if isinstance(one, Selector) and one.name not in ("all", "text-only")
+            else one
+            for one in pruners
+        ]
+    loaded = load(model, device)
+    with progress("asking", count * (1 + len(pruners))) as advance:
+        sheet = examine(loaded, pruners, kind=kind, split=split, count=count, seed=seed, progress=advance)
+    last = Budget.parse_list(keep)[-1]
+    shown = [one for one in pruners if isinstance(one, Selector) and one.name not in ("all", "text-only")]
+    panels = [flips(loaded, sheet, one) for one in shown if one.keep == last and one.name not in ("random", "uniform")]
+    options = {"model": model, "keep": keep, "method": method, "kind": kind, "split": split, "count": count}
+    options |= {"positions": positions, "seed": seed}
+    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    made = lines(sheet)
+    write_whole(out / "results.jsonl", "".join(run.to_json() + "\n" for run in made))
+    page = report_on(sheet, shlex.join(["tamis", "vision", "eval", *given]), filter(None, panels)).write(
+        out / "index.html"
+    )
+    if json:
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in made]))
+        return
+    table(sheet).print()
+    for line in warnings(sheet):
+        print(line)
+    print(page)
+
+
+@app.command(name="train-tiny", help_epilogue="Example: tamis vision train-tiny --out tiny --device cuda --compiled")
+def train_tiny(
+    *,
+    out: Path,
+    see_steps: int = 2000,
+    read_steps: int = 3500,
+    batch: Count = 512,
+    pool: Count = 1200,
+    round_steps: Count = 250,
+    workers: int = 2,
+    compiled: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Train the small vision-language model that reads scenes; cut off, it goes on where it was.
+
+    Args:
+        out: Folder of the model; checkpoints lie in `checkpoints` inside of it.
+        see_steps: Batches for the tower.
+        read_steps: Batches for the language model.
+        batch: Pictures in a batch.
+        pool: Batches that are drawn and kept in memory, 27 KiB a picture; later steps see them again.
+        round_steps: Steps between two validations.
+        workers: Processes that draw scenes.
+        compiled: Compile the model first; worth its minute on a GPU only.
+        seed: Of scenes and weights.
+        device: "cpu" or "cuda". On a processor the whole recipe takes days.
+    """
+    from tamis.core.files import write_whole
+    from tamis.vision.tiny import TinyConfig, save
+    from tamis.vision.tiny_training import TinyTraining
+    from tamis.vision.tiny_training import train_tiny as train
+
+    recipe = TinyTraining(
+        see_steps=see_steps,
+        read_steps=read_steps,
+        batch=batch,
+        pool=pool,
+        round_steps=round_steps,
+        workers=workers,
+        compiled=compiled,
+        seed=seed,
+    )
+    trained, curves = train(TinyConfig(), recipe, out=out / "checkpoints", device=device)
+    save(trained, out)
+    write_whole(out / "curves.json", json_format.dumps(curves, indent=1) + "\n")
+    print(out)
 
 
 @app.command(help_epilogue="Example: tamis vision bench llava-1.5-7b --keep 50%,10%")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from tamis.core.seed import generator
 
 
 def agreement(first: Bool[Tensor, "units patches"], second: Bool[Tensor, "units patches"]) -> Float[Tensor, " units"]:
@@ -48,3 +51,35 @@ def outliers(patches: Float[Tensor, "units patches width"]) -> Bool[Tensor, "uni
     norms = patches.float().norm(dim=-1)
     far: Tensor = norms > 3 * norms.median(dim=-1, keepdim=True).values
     return far
+
+
+def bootstrap(
+    values: Float[np.ndarray, " questions"],
+    weights: Float[np.ndarray, " questions"],
+    scene: Int[np.ndarray, " questions"],
+    *,
+    resamples: int = 2000,
+) -> list[float]:
+    """95 % interval of a weighted mean over questions, resampling pictures, since questions about one go together.
+
+    Paired if the values are differences.
+
+    Args:
+        values: A number for each question.
+        weights: How much each counts, often 0 or 1.
+        scene: Which picture each is about.
+        resamples: How many.
+
+    Source:
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993); percentile interval.
+    """
+    pictures, place = np.unique(scene, return_inverse=True)
+    sums = np.bincount(place, weights=values * weights)
+    counts = np.bincount(place, weights=weights)
+    rng = generator(0, "vision", "bootstrap")
+    means = []
+    for _ in range(0, resamples, 500):
+        drawn = rng.multinomial(len(pictures), np.full(len(pictures), 1 / len(pictures)), size=min(500, resamples))
+        means.append((drawn @ sums) / np.maximum(drawn @ counts, 1e-12))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return [float(low), float(high)]

@@ -42,7 +42,7 @@ def draw(
             ("[CLS] ensemble", _heat(photo, heats[1], grid)),
         ]
     ]
-    cells = [(f"{method} {keep}", _dim(photo, mask.reshape(grid))) for (method, keep), mask in masks.items()]
+    cells = [(f"{method} {keep}", fogged(photo, mask.reshape(grid))) for (method, keep), mask in masks.items()]
     budgets = max(sum(1 for _ in keys) for _, keys in groupby(masks, key=lambda key: key[0]))
     width = min(budgets, _WIDEST) if budgets > 2 else _WIDTH
     lines += [cells[start : start + width] for start in range(0, len(cells), width)]
@@ -58,7 +58,7 @@ def draw(
     return panel
 
 
-def _dim(photo: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
+def fogged(photo: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     """Show the kept patches as they are, and the rest as through fog."""
     fog = Image.blend(photo.convert("L").convert("RGB"), Image.new("RGB", photo.size, (205, 208, 212)), 0.82)
     window = Image.fromarray(mask.astype(np.uint8) * 255).resize(photo.size, Image.Resampling.NEAREST)

@@ -345,6 +345,9 @@ def captions(scenes: Scenes) -> list[str]:
 
 _TARGETS = (("color", "shape"), ("size", "shape"), ("texture", "shape"), ("where", "shape"), ("where", "color"))
 
+FACTS = sum(len(CHOICES[first]) * len(CHOICES[second]) for first, second in _TARGETS) + len(WORDS)
+"""Length of a caption as a multi-hot vector."""
+
 
 def targets(scenes: Scenes) -> Bool[np.ndarray, "scenes targets"]:
     """Say the captions as a multi-hot vector: which pairs of traits are bound on an object, and which words are there.

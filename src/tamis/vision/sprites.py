@@ -57,6 +57,8 @@ CHARACTERS, NAMES = tuple(_PICTURES.split()[::2]), tuple(_PICTURES.split()[1::2]
 """The things that are shown, as characters of the font, and their names."""
 CHOICES = {"exists": TRUTH, "where": CELLS, "which": NAMES, "count": COUNTS}
 """Kind of question → its possible answers. Chance is one over their number."""
+FACTS = (len(SIZES) + len(CELLS)) * len(NAMES)
+"""Length of a caption as a multi-hot vector."""
 
 _TABLES = {"size": SIZES, "name": NAMES}
 _TEMPLATES = {

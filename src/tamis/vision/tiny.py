@@ -95,7 +95,7 @@ def build(config: TinyConfig = TinyConfig(), seed: int = 0) -> LlavaForCondition
     whole = LlavaConfig(
         vision_config=tower,
         text_config=language,
-        image_token_id=IMAGE,
+        image_token_index=IMAGE,
         image_seq_length=TOKENS,
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",
@@ -119,7 +119,7 @@ def processor() -> LlavaProcessor:
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     )
-    return LlavaProcessor(
+    return LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=images,
         tokenizer=tokenizer(),
         patch_size=PATCH,

@@ -6,23 +6,30 @@ are put into one row; each sees the picture and itself, and starts at the positi
 
 from __future__ import annotations
 
+import io
+import json
 from functools import cache
+from pathlib import Path
 from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
+from PIL import Image
 from torch import Tensor
 
+from tamis.core.files import write_whole
 from tamis.vision import questions, scenes, sprites
 from tamis.vision.lettering import WORDS
 from tamis.vision.scenes import LABEL_COLORS, TRAITS, Scenes
-from tamis.vision.tiny import EOS, PAD, TOKENS
+from tamis.vision.tiny import BOS, EOS, PAD, TOKENS
 from tamis.vision.vocabulary import vocabulary
 
-KINDS: dict[str, tuple[ModuleType, ModuleType]] = {"scenes": (scenes, questions), "sprites": (sprites, sprites)}
+Kind = Literal["scenes", "sprites"]
+KINDS: dict[Kind, tuple[ModuleType, ModuleType]] = {"scenes": (scenes, questions), "sprites": (sprites, sprites)}
 """Kind of scenes → what draws them, and what asks about them."""
-ROOM = {"scenes": 127, "sprites": 47}
+ROOM: dict[Kind, int] = {"scenes": 127, "sprites": 47}
 """Text tokens of a row: with the image tokens and `<s>` they make 272 and 192."""
 NAMED: dict[str, int] = {
     **{name: len(values) for name, values in TRAITS.items()},
@@ -34,7 +41,7 @@ NAMED: dict[str, int] = {
 _IGNORED = -100
 
 
-def kind_of(number: int) -> str:
+def kind_of(number: int) -> Kind:
     """Tell the kind of scenes that a batch shows."""
     return "sprites" if number % 3 == 2 else "scenes"
 
@@ -63,6 +70,40 @@ def batch(seed: int, split: str, number: int, size: int) -> dict[str, Tensor]:
     }
 
 
+def write_scenes(out: str | Path, *, kind: Kind, split: str, count: int, seed: int = 0) -> Path:
+    """Write scenes as PNG files, with their questions and answers in `questions.jsonl`, a JSON object a line.
+
+    Args:
+        out: Folder to write into.
+        kind: Of the scenes.
+        split: Of the scenes.
+        count: How many.
+        seed: Of the scenes.
+
+    Returns:
+        The file of the questions.
+
+    Raises:
+        FileError: If the folder cannot be written, or the font of the sprites is not installed.
+    """
+    folder = Path(out)
+    draw, ask = KINDS[kind]
+    drawn = draw.draw(seed, split, 0, count)
+    asked = ask.ask(drawn)
+    files = [f"{kind}-{split}-{number:04}.png" for number in range(count)]
+    for file, image in zip(files, drawn.images, strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(image.transpose(1, 2, 0)).save(buffer, format="PNG")
+        write_whole(folder / file, buffer.getvalue())
+    told = zip(asked.scene.tolist(), asked.kind, asked.text, asked.answer, strict=True)
+    lines = [
+        {"image": files[row], "kind": about, "question": text, "answer": answer} for row, about, text, answer in told
+    ]
+    questions_file = folder / "questions.jsonl"
+    write_whole(questions_file, "".join(json.dumps(line) + "\n" for line in lines))
+    return questions_file
+
+
 def names(drawn: Scenes) -> Int[np.ndarray, "scenes traits patches"]:
     """Say for each patch what it shows: the traits of the object on it, or the word and the colour of the label."""
     told = np.full((len(drawn), len(NAMED), TOKENS), _IGNORED, dtype=np.int16)
@@ -83,7 +124,8 @@ def _numbers() -> dict[str, int]:
 
 
 @cache
-def _tokens(text: str) -> tuple[int, ...]:
+def tokens_of(text: str) -> tuple[int, ...]:
+    """Turn words and marks, separated by spaces, into tokens."""
     return tuple(_numbers()[word] for word in text.split())
 
 
@@ -108,7 +150,7 @@ def pack(asked: questions.Questions, size: int, room: int) -> dict[str, Tensor]:
     filled = [0] * size
     counted = [0] * size
     for place, (row, text, answer) in enumerate(zip(asked.scene.tolist(), asked.text, asked.answer, strict=True)):
-        tokens = (*_tokens(text), *_tokens(answer), EOS)
+        tokens = (*tokens_of(text), *tokens_of(answer), EOS)
         start, stop = filled[row], filled[row] + len(tokens)
         if stop > room:
             continue
@@ -133,3 +175,46 @@ def attention(segments: Int[Tensor, "rows room"], before: int) -> Bool[Tensor, "
     seen = torch.ones(rows, 1, before + room, before + room, dtype=torch.bool, device=segments.device).tril()
     seen[:, 0, before:, before:] &= segments[:, :, None] == segments[:, None, :]
     return seen
+
+
+def read(
+    model: Any,
+    patches: Float[Tensor, "rows patches width"],
+    packed: dict[str, Tensor],
+    kept: Bool[Tensor, "rows patches"] | None = None,
+    *,
+    contiguous: bool = False,
+) -> Float[Tensor, "rows room vocabulary"]:
+    """Run projector and language model over patches of pictures and their packed questions.
+
+    Args:
+        model: A LLaVA of transformers.
+        patches: Features of the tower.
+        packed: As `pack` returns it.
+        kept: Which patches the language model sees, as many of each picture; None: all.
+        contiguous: Whether position ids are 0, 1, 2 … instead of those of the full prompt.
+
+    Returns:
+        Logits of what follows each text token.
+    """
+    language, ids = model.model.language_model, packed["ids"]
+    rows, total, _ = patches.shape
+    place = torch.arange(total, device=ids.device).expand(rows, -1)
+    if kept is not None:
+        place = place[kept].view(rows, -1)
+        patches = patches[kept].view(rows, place.shape[1], patches.shape[2])
+    count = place.shape[1]
+    pictures = model.model.multi_modal_projector(patches)
+    words = language.embed_tokens(ids)
+    start = language.embed_tokens(torch.full_like(ids[:, :1], BOS))
+    if contiguous:
+        place, total = torch.arange(count, device=ids.device).expand(rows, -1), count
+    positions = torch.cat([place.new_zeros(rows, 1), 1 + place, packed["positions"] + 1 + total], dim=1)
+    hidden = language(
+        inputs_embeds=torch.cat([start, pictures.to(start.dtype), words], dim=1),
+        attention_mask=attention(packed["segments"], 1 + count),
+        position_ids=positions,
+        use_cache=False,
+    ).last_hidden_state
+    logits: Tensor = model.lm_head(hidden[:, 1 + count :])
+    return logits

@@ -33,12 +33,13 @@ from torch.utils.data import DataLoader, Dataset
 from tamis.core.errors import ConfigError
 from tamis.core.progress import progress
 from tamis.core.seed import derive
-from tamis.vision.questions import targets as scene_facts
-from tamis.vision.scenes import draw
-from tamis.vision.sprites import CELLS, NAMES, SIZES
-from tamis.vision.tiny import BOS, TinyConfig, build
-from tamis.vision.tiny_data import KINDS, NAMED, ROOM, attention, batch, pack
+from tamis.vision.questions import FACTS as SCENE_FACTS
+from tamis.vision.sprites import FACTS as SPRITE_FACTS
+from tamis.vision.tiny import TinyConfig, build
+from tamis.vision.tiny_data import KINDS, NAMED, ROOM, batch, pack, read
 
+EXAMINED = 512
+"""Validation pictures of each kind that are looked at after every round."""
 _LAST = "last.ckpt"
 _WIDTH = 128
 """Of the space in which pictures and captions meet."""
@@ -78,9 +79,9 @@ class TinyTraining:
         for name in ("see_steps", "read_steps", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0")
-        for name in ("batch", "round_steps", "pool"):
-            if getattr(self, name) < 2:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 2")
+        for name, least in (("batch", 2), ("round_steps", 1), ("pool", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least {least}")
         if self.steps % self.round_steps:
             raise ConfigError(f"{self.steps} steps in all are no whole number of rounds of {self.round_steps}")
 
@@ -135,7 +136,8 @@ def train_tiny(
             reload_dataloaders_every_n_epochs=1,
         )
         trainer.fit(pupil, ckpt_path=last if last.exists() else None, weights_only=True)
-    return pupil.model.to("cpu").eval(), pupil.curves
+    model: Any = pupil.model
+    return model.to("cpu").eval(), pupil.curves
 
 
 class Pupil(pl.LightningModule):
@@ -146,10 +148,7 @@ class Pupil(pl.LightningModule):
         self.model = build(config, training.seed)
         self.training_config = training
         self.curves: dict[str, dict[int, float]] = {}
-        facts = {
-            "scenes": scene_facts(draw(0, "train", 0, 1)).shape[1],
-            "sprites": (len(SIZES) + len(CELLS)) * len(NAMES),
-        }
+        facts = {"scenes": SCENE_FACTS, "sprites": SPRITE_FACTS}
         with torch.random.fork_rng():
             torch.manual_seed(derive(training.seed, "heads"))
             self.picture = nn.Linear(config.tower_width, _WIDTH, bias=False)
@@ -181,25 +180,8 @@ class Pupil(pl.LightningModule):
         return features, parts.post_layernorm(parts.encoder.layers[-1](tokens, None)[:, 0])
 
     def read(self, features: Tensor, ids: Tensor, segments: Tensor, positions: Tensor) -> Tensor:
-        """Run projector and language model over a picture and its packed questions.
-
-        Returns:
-            Logits of the text tokens, (batch, room, vocabulary).
-        """
-        language = self.model.model.language_model
-        words = language.embed_tokens(ids)
-        start = language.embed_tokens(torch.full_like(ids[:, :1], BOS))
-        pictures = self.model.model.multi_modal_projector(features)
-        before = 1 + features.shape[1]
-        first = torch.arange(before, device=ids.device).expand(len(ids), -1)
-        hidden = language(
-            inputs_embeds=torch.cat([start, pictures.to(start.dtype), words], dim=1),
-            attention_mask=attention(segments, before),
-            position_ids=torch.cat([first, positions + before], dim=1),
-            use_cache=False,
-        ).last_hidden_state
-        logits: Tensor = self.model.lm_head(hidden[:, before:])
-        return logits
+        """Run projector and language model over whole pictures and their packed questions; see `tiny_data.read`."""
+        return read(self.model, features, {"ids": ids, "segments": segments, "positions": positions})
 
     def contrast(self, cls: Tensor, facts: Tensor, kind: str) -> Float[Tensor, ""]:
         """Tell each picture from the others of the batch by its caption, and the other way round."""
@@ -238,7 +220,7 @@ class Pupil(pl.LightningModule):
         step = self.global_step
         reading = step >= self.training_config.see_steps
         features, cls = self._see(data["images"])
-        kind = "scenes" if data["facts"].shape[1] == self.caption["scenes"][0].in_features else "sprites"
+        kind = "scenes" if data["facts"].shape[1] == SCENE_FACTS else "sprites"
         parts = {"contrast": self.contrast(cls, data["facts"], kind), "naming": self.name(features, data["names"])}
         loss = parts["contrast"] + parts["naming"]
         if reading:
@@ -279,7 +261,7 @@ class Pupil(pl.LightningModule):
             self.curves.setdefault(name, {})[self.global_step] = float(torch.stack(values).mean())
         self._losses.clear()
         if self.global_step > self.training_config.see_steps:
-            for kind, accuracy in self.examine("validation", 512).items():
+            for kind, accuracy in self.examine("validation", EXAMINED).items():
                 self.curves.setdefault(kind, {})[self.global_step] = accuracy
 
     @torch.no_grad()

@@ -1,0 +1,144 @@
+"""What does each budget cost in answers? Every method on the scenes that the shipped model `tiny` can read.
+
+    python benchmarks/vision_answers.py --write
+    python benchmarks/vision_answers.py --parts second --second DIR --write
+
+Parts, each with all methods on the same questions in one run:
+
+    scenes     the test scenes, position ids as in the full prompt (these are the headline lines) and contiguous ones
+    layers     VTC-CLS from each block on, against each single block, on the test scenes
+    inside     the pruners inside the language model, on fewer of the test scenes, question by question
+    sprites    a second kind of pictures, for which nothing was tuned
+    ood        scenes with sizes, pairs of traits and clutter that training never showed
+    second     a model that was trained independently (another seed, fewer steps), in a directory of your own
+
+Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lines
+from tamis.core.errors import ConfigError, TamisError, one_line
+from tamis.vision import evaluation
+from tamis.vision.evaluation_report import table
+from tamis.vision.loading import load
+from tamis.vision.methods import IN_LLM, SELECTORS
+from tamis.vision.tiny_data import Kind
+
+BUDGETS = ("50%", "25%", "10%", "5%", "2.5%")
+METHODS = tuple(name for name in SELECTORS if name not in ("all", "text-only"))
+PEERS = ("fastervlm", "vtc-cls", "tamis", "divprune", "vispruner", "visionzip", "prumerge+", "random", "uniform")
+SEEDS = (0, 1, 2)
+TOWER_BLOCKS = range(7)
+"""Blocks of `tiny` that are run."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One examination."""
+
+    methods: Sequence[str]
+    budgets: Sequence[str] = BUDGETS
+    kind: Kind = "scenes"
+    split: str = "test"
+    count: int = 1000
+    positions: Sequence[str] = ("original",)
+    headline: bool = False
+
+
+PARTS = {
+    "scenes": Part(METHODS, positions=("original", "contiguous"), headline=True),
+    "layers": Part((), ("25%", "10%", "5%")),
+    "inside": Part((*IN_LLM, "tamis", "random"), count=256),
+    "sprites": Part(METHODS, kind="sprites", count=1000),
+    "ood": Part(PEERS, BUDGETS[1:4], split="ood", count=500),
+    "second": Part(PEERS, BUDGETS[1:4], count=500),
+}
+
+
+def pruners(part: Part) -> Iterator[Any]:
+    """Make the methods of a part at all of its budgets."""
+    if not part.methods:
+        for budget in part.budgets:
+            for block in TOWER_BLOCKS:
+                for made in (SELECTORS["vtc-cls"](budget, start_layer=block), SingleBlock(budget, start_layer=block)):
+                    yield replace(made, layout=replace(made.layout, positions="original"))
+        return
+    yield SELECTORS["text-only"]()
+    for name in part.methods:
+        for budget in part.budgets:
+            if name in IN_LLM:
+                yield IN_LLM[name](budget)
+                continue
+            for positions in part.positions:
+                made = SELECTORS[name](budget)
+                made = replace(made, layout=replace(made.layout, positions=positions))
+                yield from [replace(made, seed=seed) for seed in SEEDS] if name == "random" else [made]
+
+
+@dataclass(frozen=True)
+class SingleBlock(SELECTORS["vtc-cls"]):  # type: ignore[misc]
+    """The row of one block alone; FasterVLM is the last of them."""
+
+    name = "single block"
+
+    def reads(self, depth: int, run: int) -> Any:
+        """Read one row."""
+        return replace(super().reads(depth, run), rows=(self.start_layer,))
+
+    def select(self, view: Any, keep: int) -> Any:
+        """Keep the top of that row."""
+        only = replace(view, run=self.start_layer + 1)
+        return super().select(only, keep)
+
+
+def measure(name: str, model: str) -> evaluation.Sheet:
+    """Examine a model on one part."""
+    part = PARTS[name]
+    made = list(pruners(part))
+    total = part.count * (1 + len(made))
+
+    def tell(done: int) -> None:
+        print(f"\r{name}: {done / total:.0%}", end="", file=sys.stderr, flush=True)
+
+    sheet = evaluation.examine(load(model), made, kind=part.kind, split=part.split, count=part.count, progress=tell)
+    print(file=sys.stderr)
+    return sheet
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Examine, print, and write."""
+    made = lines.parser(__doc__)
+    made.add_argument("--parts", default="scenes,layers,inside,sprites,ood", help=f"by commas, of {', '.join(PARTS)}")
+    made.add_argument("--second", default="", help="directory of the second model")
+    told = made.parse_args(arguments)
+    parts = told.parts.split(",")
+    try:
+        for name in parts:
+            if name not in PARTS:
+                raise ConfigError(f"--parts: {name!r}; expected {', '.join(PARTS)}")
+        if told.write:
+            lines.check("vision/accuracy")
+        for name in parts:
+            sheet = measure(name, told.second if name == "second" else "tiny")
+            table(sheet).print()
+            for run in evaluation.lines(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
+                positions = run.config["positions"]
+                headline = PARTS[name].headline and (positions == "original" or run.method == "text-only")
+                made_line = replace(
+                    run, config={**run.config, "part": name, **({"headline": True} if headline else {})}
+                )
+                if told.write:
+                    lines.append(made_line)
+    except TamisError as error:
+        return lines.fail("vision_answers", one_line(error), error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

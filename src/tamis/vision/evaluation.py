@@ -1,0 +1,340 @@
+"""What each budget costs in answers: a small model is examined on scenes, with all image tokens and with few.
+
+All questions about a picture are read in one pass, with the tokens that a method kept of it: each question sees the
+picture and itself, at the positions that it would have alone, so the answers are those of the stock route. A method
+that looks at the question, or prunes inside the language model, is run question by question on the stock route.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tamis.core.budget import Budget
+from tamis.core.errors import ConfigError, check_choice
+from tamis.core.results import Run, dataset_hash
+from tamis.vision.baselines.simple import All, TextOnly
+from tamis.vision.context import pruned
+from tamis.vision.in_llm import InLLMPruner
+from tamis.vision.loading import Loaded
+from tamis.vision.methods import reads_of
+from tamis.vision.metrics import bootstrap
+from tamis.vision.questions import Questions
+from tamis.vision.scenes import Scenes
+from tamis.vision.selector import Selector, choose
+from tamis.vision.tiny import BOS, IMAGE, TOKENS
+from tamis.vision.tiny_data import KINDS, ROOM, Kind, pack, read, tokens_of
+from tamis.vision.tower import extent, look
+from tamis.vision.view import View
+from tamis.vision.vocabulary import vocabulary
+
+CONTROLS = ("prior", "background")
+"""Kinds of questions for which no object matters; they are told apart and do not count in `accuracy`."""
+_CHUNK = 64
+"""Pictures at a time."""
+
+Key = tuple[str, float, str]
+"""Method, fraction of the tokens kept, and position ids ("original" or "contiguous")."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What one method at one budget answered; one entry a question."""
+
+    right: Float[np.ndarray, " questions"]
+    """1 where the answer is right, 0 where it is not; a mean over seeds where there are several."""
+    same: Float[np.ndarray, " questions"]
+    """Whether it is the unpruned model's."""
+    divergence: Float[np.ndarray, " questions"]
+    """Kullback–Leibler divergence of the next token's distribution from the unpruned model's, nats."""
+    said: Int[np.ndarray, " questions"]
+    """The answer, a token; of the first seed."""
+    recall: Float[np.ndarray, " questions"]
+    """Share of the patches that the answer rests on that were kept; NaN where it rests on none, or nothing is known."""
+    tokens: float
+    """Image tokens that the language model saw of a picture; inside of it, the mean over layers."""
+    seeds: tuple[int, ...] = ()
+    """Seeds of the selection, where chance enters."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An examination: the questions, and the marks of every method at every budget."""
+
+    model: str
+    kind: Kind
+    split: str
+    seed: int
+    dataset: str
+    """Name and hash."""
+    scene: Int[np.ndarray, " questions"]
+    asked: list[str]
+    """Kind of each question."""
+    hard: Int[np.ndarray, " questions"]
+    marks: dict[Key, Marks]
+    seconds: dict[Key, float]
+
+    def about(self, *kinds: str) -> Float[np.ndarray, " questions"]:
+        """Mark the questions of some kinds; without any, those that need an object or a label."""
+        return np.array([one in kinds if kinds else one not in CONTROLS for one in self.asked], dtype=np.float64)
+
+    def accuracy(self, key: Key, *kinds: str) -> float:
+        """Share of right answers to the questions of some kinds."""
+        about = self.about(*kinds)
+        return float((self.marks[key].right * about).sum() / about.sum())
+
+
+def examine(
+    loaded: Loaded,
+    pruners: Sequence[Selector | InLLMPruner],
+    *,
+    kind: Kind = "scenes",
+    split: str = "test",
+    count: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Sheet:
+    """Examine a model that knows the scenes' vocabulary.
+
+    Args:
+        loaded: The model; `load("tiny")`.
+        pruners: Methods at their budgets; the unpruned model is always added. Several `Random` ones of the same budget
+            with different seeds are averaged.
+        kind: Composed scenes, or sprites.
+        split: Of the scenes.
+        count: Pictures.
+        seed: Of the scenes.
+        progress: Is told how many pictures are done, over all methods.
+
+    Raises:
+        ConfigError: If the model does not speak the scenes' vocabulary, or the split is unknown.
+        FileError: If the font of the sprites is not installed.
+    """
+    check_choice("kind", kind, Kind)
+    _check_vocabulary(loaded)
+    made = [All(), *(one for one in pruners if not isinstance(one, All))]
+    parts: dict[Key, dict[tuple[int, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    seconds: dict[Key, float] = defaultdict(float)
+    asked: list[str] = []
+    scene, hard = [], []
+    contents = []
+    done = 0
+    for start in range(0, count, _CHUNK):
+        stop = min(start + _CHUNK, count)
+        draw, ask = KINDS[kind]
+        drawn = draw.draw(seed, split, start, stop)
+        questions = ask.ask(drawn)
+        contents.append(drawn.images.tobytes() + "\n".join([*questions.text, *questions.answer]).encode())
+        asked += questions.kind
+        scene.append(questions.scene + start)
+        hard.append(questions.hard)
+        sight = _Sight(loaded, drawn, questions, kind)
+        first: Tensor | None = None
+        for pruner in made:
+            clock = time.perf_counter()
+            answers, kept = sight.answers(pruner)
+            first = answers if first is None else first
+            key = key_of(pruner)
+            seeds = (pruner.seed,) if hasattr(pruner, "seed") else ()
+            parts[key][seeds].append(sight.judge(answers, first, kept, pruner))
+            seconds[key] += time.perf_counter() - clock
+            done += stop - start
+            progress(done)
+    marks = {key: _joined(by_seed) for key, by_seed in parts.items()}
+    dataset = dataset_hash(kind, b"".join(contents))
+    return Sheet(
+        loaded.name, kind, split, seed, dataset, np.concatenate(scene), asked, np.concatenate(hard), marks, seconds
+    )
+
+
+def key_of(pruner: Selector | InLLMPruner) -> Key:
+    """Name a method with its budget and positions.
+
+    Inside the language model positions are always the original ones. A start layer that was given is part of the name.
+    """
+    kept = 0 if isinstance(pruner, TextOnly) else Budget.parse(pruner.keep).of(TOKENS)
+    positions = "original"
+    if isinstance(pruner, Selector) and not isinstance(pruner, All):
+        positions = pruner.layout.positions
+    start = getattr(pruner, "start_layer", None)
+    name = pruner.name if start is None else f"{pruner.name} from block {start}"
+    return name, round(kept / TOKENS, 4), positions
+
+
+def _joined(by_seed: Mapping[tuple[int, ...], Sequence[dict[str, Any]]]) -> Marks:
+    columns = {
+        name: np.mean([np.concatenate([part[name] for part in parts]) for parts in by_seed.values()], axis=0)
+        for name in ("right", "same", "divergence", "recall")
+    }
+    tokens = float(np.mean([part["tokens"] for parts in by_seed.values() for part in parts]))
+    said = np.concatenate([part["said"] for part in next(iter(by_seed.values()))])
+    return Marks(**columns, said=said, tokens=tokens, seeds=tuple(seed for seeds in by_seed for seed in seeds))
+
+
+def _check_vocabulary(loaded: Loaded) -> None:
+    """Refuse a model for which the scenes' questions are no language.
+
+    Raises:
+        ConfigError: If it is none of ours.
+    """
+    if loaded.model is None or loaded.family != "llava":
+        raise ConfigError(
+            f"{loaded.name} is a {loaded.family} model; scenes are for a LLaVA that was taught on them: tiny"
+        )
+    words = vocabulary()
+    if loaded.tokenizer is None or loaded.tokenizer.convert_tokens_to_ids(words) != list(range(len(words))):
+        raise ConfigError(
+            f"{loaded.name} does not speak the vocabulary of the scenes; give tiny, or one trained like it"
+        )
+
+
+class _Sight:
+    """A few pictures with their questions, looked at once for all methods."""
+
+    def __init__(self, loaded: Loaded, drawn: Scenes, questions: Questions, kind: Kind) -> None:
+        self.loaded, self.questions = loaded, questions
+        self.model: Any = loaded.model
+        self.pixels = (torch.from_numpy(drawn.images) / 127.5 - 1).to(loaded.device)
+        packed = pack(questions, len(drawn), ROOM[kind])
+        self.packed = {name: tensor.to(loaded.device) for name, tensor in packed.items()}
+        places = packed["questions"] >= 0
+        if int(places.sum()) != len(questions):
+            raise ConfigError(f"{len(questions) - int(places.sum())} questions have no room in a row of {ROOM[kind]}")
+        self._order = packed["questions"][places].argsort()
+        self._places = places.to(loaded.device)
+        self.answer = torch.tensor([tokens_of(answer)[0] for answer in questions.answer])
+        self._views: dict[Any, View] = {}
+
+    def view(self, pruner: Selector) -> View:
+        """Look at the pictures for one method; what was read once is not read again."""
+        reads = reads_of([pruner], *extent(self.loaded.tower, self.loaded.layers))
+        if reads not in self._views:
+            self._views[reads] = look(self.loaded.tower, self.pixels, reads, self.loaded.layers)
+        return self._views[reads]
+
+    @torch.inference_mode()
+    def answers(self, pruner: Selector | InLLMPruner) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities of the answer to every question, and what was kept of each picture if that is known."""
+        if isinstance(pruner, InLLMPruner) or pruner.reads(*extent(self.loaded.tower, self.loaded.layers)).question:
+            return self._one_by_one(pruner), None
+        view = self.view(pruner)
+        selection = choose(pruner, view)
+        patches = view.patches if selection.patches is None else selection.patches
+        logits = read(self.model, patches, self.packed, selection.mask, contiguous=key_of(pruner)[2] == "contiguous")
+        return logits[self._places][self._order.to(logits.device)].float().log_softmax(
+            dim=-1
+        ).cpu(), selection.mask.cpu()
+
+    def _one_by_one(self, pruner: Selector | InLLMPruner) -> Tensor:
+        """Ask every question by itself on the stock route, those of one length together."""
+        texts = [tokens_of(text) for text in self.questions.text]
+        answers = torch.zeros(len(texts), len(vocabulary()))
+        for length in sorted({len(text) for text in texts}):
+            group = [number for number, text in enumerate(texts) if len(text) == length]
+            for start in range(0, len(group), _CHUNK):
+                chosen = group[start : start + _CHUNK]
+                ids = torch.tensor([[BOS, *[IMAGE] * TOKENS, *texts[number]] for number in chosen])
+                batch = {
+                    "input_ids": ids.to(self.loaded.device),
+                    "attention_mask": torch.ones_like(ids).to(self.loaded.device),
+                    "pixel_values": self.pixels[self.questions.scene[chosen]],
+                }
+                if isinstance(pruner, Selector):
+                    logits = self.model(**pruner.prepare(self.model, **batch)).logits[:, -1]
+                else:
+                    with pruned(self.model, pruner):
+                        logits = self.model(**batch).logits[:, -1]
+                answers[chosen] = logits.float().log_softmax(dim=-1).cpu()
+        return answers
+
+    def judge(
+        self, answers: Tensor, first: Tensor, kept: Tensor | None, pruner: Selector | InLLMPruner
+    ) -> dict[str, Any]:
+        """Compare answers with the truth and with the unpruned model's."""
+        said = answers.argmax(dim=1)
+        rests_on = torch.from_numpy(self.questions.patches)
+        recall = torch.full((len(said),), torch.nan)
+        if kept is not None:
+            held = (kept[self.questions.scene] & rests_on).sum(1) / rests_on.sum(1).clamp(min=1)
+            recall = torch.where(rests_on.any(1), held, torch.nan)
+            tokens = float(kept.sum(1).float().mean())
+        elif isinstance(pruner, InLLMPruner):
+            tokens = float(np.mean(pruner.tokens(TOKENS, self.model.config.get_text_config().num_hidden_layers)))
+        else:
+            tokens = float(Budget.parse(pruner.keep).of(TOKENS))
+        return {
+            "right": (said == self.answer).double().numpy(),
+            "same": (said == first.argmax(dim=1)).double().numpy(),
+            "divergence": (first.exp() * (first - answers)).sum(1).clamp(min=0).double().numpy(),
+            "said": said.numpy(),
+            "recall": recall.double().numpy(),
+            "tokens": tokens,
+        }
+
+
+def lines(sheet: Sheet) -> list[Run]:
+    """Make the result lines of an examination, one a method and budget.
+
+    Args:
+        sheet: The examination.
+    """
+    return [_line(sheet, key) for key in sheet.marks]
+
+
+def _line(sheet: Sheet, key: Key) -> Run:
+    method, keep, positions = key
+    marks, about = sheet.marks[key], sheet.about()
+    kinds = sorted(set(sheet.asked))
+    metrics = {"accuracy": sheet.accuracy(key), "agreement": float((marks.same * about).sum() / about.sum())}
+    metrics["divergence_nats"] = float((marks.divergence * about).sum() / about.sum())
+    rests = np.isfinite(marks.recall) & (about > 0)
+    if rests.any():
+        metrics["answer_token_recall"] = float(marks.recall[rests].mean())
+    metrics |= {f"accuracy_{kind}": sheet.accuracy(key, kind) for kind in kinds}
+    metrics["image_tokens"] = marks.tokens
+    intervals = {"accuracy": bootstrap(marks.right, about, sheet.scene)}
+    intervals |= {
+        f"accuracy_{kind}": bootstrap(marks.right, sheet.about(kind), sheet.scene)
+        for kind in (*CONTROLS,)
+        if kind in kinds
+    }
+    everything = next(name for name in sheet.marks if name[0] == "all")
+    if key != everything:
+        lost = sheet.marks[everything].right - marks.right
+        metrics["accuracy_lost"] = float((lost * about).sum() / about.sum())
+        intervals["accuracy_lost"] = bootstrap(lost, about, sheet.scene)
+    config = {"keep": keep, "positions": positions, "model": sheet.model, "scenes_seed": sheet.seed}
+    return Run.measured(
+        "vision/accuracy",
+        method,
+        dataset=sheet.dataset,
+        split=sheet.split,
+        n=int(about.sum()),
+        metrics=metrics,
+        intervals=intervals,
+        config=config,
+        seeds=marks.seeds,
+        seconds=sheet.seconds[key],
+    )
+
+
+def difference(sheet: Sheet, better: Key, worse: Key, *kinds: str) -> tuple[float, list[float]]:
+    """How much more often one method is right than another, on the same questions, and its 95 % interval.
+
+    Args:
+        sheet: The examination.
+        better: The first method.
+        worse: The second method.
+        kinds: Kinds of questions; without any, those that need an object or a label.
+    """
+    about = sheet.about(*kinds)
+    gain = sheet.marks[better].right - sheet.marks[worse].right
+    return float((gain * about).sum() / about.sum()), bootstrap(gain, about, sheet.scene)

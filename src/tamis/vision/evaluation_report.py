@@ -1,0 +1,226 @@
+"""What a person looks at after an examination: accuracy against budget, kind by kind, and answers that went wrong."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
+from tamis.vision.evaluation import CONTROLS, Key, Sheet, difference
+from tamis.vision.loading import Loaded
+from tamis.vision.panel import fogged
+from tamis.vision.selector import Selector, choose
+from tamis.vision.tiny import TOKENS
+from tamis.vision.tiny_data import KINDS
+from tamis.vision.tower import extent, look
+from tamis.vision.vocabulary import vocabulary
+
+_BLIND = ("all", "text-only", "random", "uniform")
+"""Methods that do not go by what a picture shows."""
+_SHOWN = 3
+"""Flips that are drawn of a method."""
+
+
+def report_on(sheet: Sheet, command: str, panels: Iterable[Picture] = ()) -> Report:
+    """Lay an examination out as a report.
+
+    Args:
+        sheet: The examination.
+        command: The command line that gives the same.
+        panels: Pictures of answers that went wrong, from `flips`.
+    """
+    everything = _everything(sheet)
+    pictures = len(np.unique(sheet.scene))
+    questions = int(sheet.about().sum())
+    report = Report(
+        "What each budget costs in answers",
+        f"{sheet.model} on {questions} questions about {pictures} pictures ({sheet.kind}, split {sheet.split}).",
+    )
+    facts: dict[str, Cell] = {f"accuracy, all {TOKENS} tokens": f"{sheet.accuracy(everything):.1%}"}
+    for keep in _budgets(sheet):
+        best = _best(sheet, keep)
+        facts[f"best at {_tokens(keep)}"] = f"{best[0]} {sheet.accuracy(best):.1%}"
+    report.add(Facts(dict(list(facts.items())[:5])), *warnings(sheet))
+    report.add(_curve(sheet), _bars(sheet), *panels, Section("Side by side"), table(sheet))
+    report.add(
+        Section("How to read this"),
+        "Accuracy counts the questions that need an object or a label. Two kinds are controls and told apart: the text "
+        "alone answers `prior`, and `background` asks for what no object shows, so a method that keeps objects only "
+        "must lose there. Agreement is the share of answers that are those of the unpruned model. Intervals are 95 %, "
+        "by bootstrap over pictures.",
+        "Positions are those that the kept tokens had in the full prompt, or contiguous ones, as in both papers.",
+        Details("The same from the command line", command),
+    )
+    return report
+
+
+def table(sheet: Sheet) -> Table:
+    """Set all methods side by side at every budget."""
+    rows: list[list[Cell]] = []
+    kinds = [kind for kind in CONTROLS if kind in sheet.asked]
+    order = sorted(sheet.marks, key=lambda key: (-key[1], key[2], -sheet.accuracy(key)))
+    for key in order:
+        method, keep, positions = key
+        marks, about = sheet.marks[key], sheet.about()
+        chance = _against_chance(sheet, key)
+        rows.append(
+            [
+                method,
+                f"{keep:.1%}",
+                positions,
+                round(sheet.accuracy(key), 4),
+                round(float((marks.same * about).sum() / about.sum()), 4),
+                None if chance is None else f"{chance[0]:+.3f} [{chance[1][0]:+.3f}, {chance[1][1]:+.3f}]",
+                *(round(sheet.accuracy(key, kind), 3) for kind in kinds),
+                f"{marks.tokens:.0f}",
+            ]
+        )
+    headers = ["method", "keep", "positions", "accuracy", "agreement", "against random", *kinds, "tokens"]
+    return Table(headers, rows, caption="Higher is better")
+
+
+def warnings(sheet: Sheet) -> list[str]:
+    """Say where a method is not better than random selection, and what is the likely reason."""
+    said = []
+    for key in sheet.marks:
+        chance = _against_chance(sheet, key)
+        if chance is None or chance[1][0] > 0:
+            continue
+        held = float(np.nanmean(sheet.marks[key].recall)) if np.isfinite(sheet.marks[key].recall).any() else None
+        reason = "" if held is None else f"; it keeps {held:.0%} of the patches that answers rest on"
+        said.append(f"`{key[0]}` at {key[1]:.1%} is not better than random selection ({chance[0]:+.3f}){reason}.")
+    return said
+
+
+def _against_chance(sheet: Sheet, key: Key) -> tuple[float, list[float]] | None:
+    """Compare with random selection of the same budget, with the same position ids if that was asked too."""
+    chances = [name for name in sheet.marks if name[:2] == ("random", key[1])]
+    if key[0] in _BLIND or not chances:
+        return None
+    return difference(sheet, key, max(chances, key=lambda name: name[2] == key[2]))
+
+
+def _everything(sheet: Sheet) -> Key:
+    return next(key for key in sheet.marks if key[0] == "all")
+
+
+def _budgets(sheet: Sheet) -> list[float]:
+    return sorted({key[1] for key in sheet.marks if key[0] not in ("all", "text-only")}, reverse=True)
+
+
+def _best(sheet: Sheet, keep: float) -> Key:
+    return max((key for key in sheet.marks if key[1] == keep and key[0] != "text-only"), key=sheet.accuracy)
+
+
+def _tokens(keep: float) -> str:
+    return f"{round(keep * TOKENS)} tokens"
+
+
+def _curve(sheet: Sheet) -> Picture:
+    """Draw accuracy against tokens kept; the position ids are those that are best for each method."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    methods = list(dict.fromkeys(key[0] for key in sheet.marks if key[0] not in ("all", "text-only")))
+    with matplotlib.rc_context(plot_style()):
+        figure = Figure(figsize=(7.2, 4.4))
+        axes = figure.subplots()
+        full = sheet.accuracy(_everything(sheet))
+        axes.axhline(full, color=PALETTE[-1], linestyle="--", linewidth=1.2, label="all tokens")
+        for place, method in enumerate(methods):
+            points = {
+                keep * TOKENS: max(sheet.accuracy(key) for key in sheet.marks if key[0] == method and key[1] == keep)
+                for keep in _budgets(sheet)
+                if any(key[0] == method and key[1] == keep for key in sheet.marks)
+            }
+            dash = "-" if place < len(PALETTE) else ":"
+            axes.plot(list(points), list(points.values()), label=method, linestyle=dash)
+        axes.set_xscale("log", base=2)
+        ticks = [round(keep * TOKENS) for keep in _budgets(sheet)]
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("image tokens kept")
+        axes.set_ylabel("accuracy")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    told = f"{methods[0] if methods else 'no method'} and {max(0, len(methods) - 1)} others"
+    return Picture.of(figure, f"Accuracy against image tokens kept, for {told}")
+
+
+def _bars(sheet: Sheet) -> Picture:
+    """Draw the accuracy of each kind of question at the budget nearest to a tenth."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    keep = min(_budgets(sheet) or [1.0], key=lambda one: abs(one - 0.1))
+    keys = sorted((key for key in sheet.marks if key[1] == keep), key=lambda key: -sheet.accuracy(key))
+    best = {key[0]: key for key in reversed(keys)}  # of two position ids the better one
+    keys = [_everything(sheet), *(key for key in keys if best[key[0]] == key)][:7]
+    kinds = list(dict.fromkeys(sheet.asked))
+    with matplotlib.rc_context(plot_style()):
+        figure = Figure(figsize=(7.2, 4.4))
+        axes = figure.subplots()
+        width = 0.84 / len(keys)
+        for place, key in enumerate(keys):
+            x = np.arange(len(kinds)) + (place - (len(keys) - 1) / 2) * width
+            color = PALETTE[-1] if key[0] == "all" else PALETTE[(place - 1) % (len(PALETTE) - 1)]
+            axes.bar(x, [sheet.accuracy(key, kind) for kind in kinds], width, label=key[0], color=color)
+        axes.set_xticks(np.arange(len(kinds)), kinds, rotation=35, ha="right", rotation_mode="anchor")
+        axes.set_ylabel("accuracy")
+        axes.set_title(f"{_tokens(keep)} of {TOKENS}, by kind of question")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    return Picture.of(figure, f"Accuracy of each kind of question at {_tokens(keep)}")
+
+
+def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
+    """Draw questions that are answered rightly with all tokens and wrongly with those that a method kept.
+
+    Args:
+        loaded: The model.
+        sheet: The examination, of which the method was a part.
+        selector: The method at its budget.
+
+    Returns:
+        None if there is no such question.
+    """
+    from tamis.vision.evaluation import key_of
+
+    key, words = key_of(selector), vocabulary()
+    everything = sheet.marks[_everything(sheet)]
+    turned = (everything.right == 1) & (sheet.marks[key].said != everything.said) & (sheet.about() > 0)
+    numbers = np.nonzero(turned)[0]
+    numbers = numbers[np.unique(sheet.scene[numbers], return_index=True)[1]][:_SHOWN]
+    if not len(numbers):
+        return None
+    side, gap, lines = 260, 20, 92
+    font = ImageFont.load_default(size=20)
+    panel = Image.new("RGBA", (len(numbers) * (side + gap) - gap, side + lines), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(panel)
+    draw, ask = KINDS[sheet.kind]
+    for column, number in enumerate(numbers.tolist()):
+        picture = int(sheet.scene[number])
+        drawn = draw.draw(sheet.seed, sheet.split, picture, picture + 1)
+        asked = ask.ask(drawn)
+        text = asked.text[number - int(np.nonzero(sheet.scene == picture)[0][0])]
+        pixels = loaded.processor(images=[Image.fromarray(drawn.images[0].transpose(1, 2, 0))], return_tensors="pt")
+        reads = selector.reads(*extent(loaded.tower, loaded.layers))
+        view = look(loaded.tower, pixels["pixel_values"].to(loaded.device), reads, loaded.layers)
+        mask = choose(selector, view).mask[0].cpu().numpy().reshape(view.grid)
+        shown = Image.fromarray(drawn.images[0].transpose(1, 2, 0)).resize((side, side), Image.Resampling.NEAREST)
+        left = column * (side + gap)
+        panel.paste(fogged(shown, mask), (left, 0))
+        written = "\n".join(textwrap.wrap(text, 25))
+        pen.multiline_text((left, side + 6), written, fill=(117, 122, 130, 255), font=font, spacing=3)
+        answer = f"{words[sheet.marks[key].said[number]]}, not {words[everything.said[number]]}"
+        pen.text((left, side + 60), answer, fill=(213, 94, 0, 255), font=font)
+    buffer = io.BytesIO()
+    panel.save(buffer, format="WEBP", quality=88)
+    share = float(turned.sum() / sheet.about().sum())
+    return Picture(
+        buffer.getvalue(),
+        f"Answers that went wrong with what {selector.name} kept",
+        f"{selector.name} at {round(key[1] * TOKENS)} tokens: {share:.1%} of the answers turn from right to wrong.",
+    )
