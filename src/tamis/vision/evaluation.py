@@ -233,6 +233,7 @@ class _Sight:
             dim=-1
         ).cpu(), selection.mask.cpu()
 
+    @torch.inference_mode()
     def _one_by_one(self, pruner: Selector | InLLMPruner) -> Tensor:
         """Ask every question by itself on the stock route, those of one length together."""
         texts = [tokens_of(text) for text in self.questions.text]

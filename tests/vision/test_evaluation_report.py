@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tamis.cli import main
+from tamis.vision.config import Layout
+from tamis.vision.evaluation import Marks, Sheet, examine
+from tamis.vision.evaluation_report import flips, report_on, table, warnings
+from tamis.vision.fastervlm import FasterVLM
+from tamis.vision.loading import load
+
+
+def marks(right: list[float], recall: float) -> Marks:
+    answers = np.array(right)
+    return Marks(answers, answers, 1 - answers, np.arange(len(right)), np.full(len(right), recall), 14.0)
+
+
+def sheet(better: list[float], chance: list[float]) -> Sheet:
+    count = len(better)
+    return Sheet(
+        "tiny",
+        "scenes",
+        "test",
+        0,
+        "scenes@sha256:0",
+        np.arange(count),
+        ["color"] * count,
+        np.zeros(count, np.int64),
+        {
+            ("all", 1.0, "original"): marks([1.0] * count, 1.0),
+            ("fastervlm", 0.1, "contiguous"): marks(better, 0.25),
+            ("random", 0.1, "original"): marks(chance, 0.1),
+        },
+        {},
+    )
+
+
+def test_a_method_that_is_not_better_than_chance_is_named_with_the_likely_reason() -> None:
+    (line,) = warnings(sheet([0.0, 1.0] * 50, [1.0, 0.0] * 50))
+    assert "`fastervlm` at 10.0% is not better than random selection (+0.000)" in line
+    assert "keeps 25% of the patches that answers rest on" in line
+    assert warnings(sheet([1.0] * 100, [1.0, 0.0] * 50)) == []
+
+
+def test_the_table_holds_every_method_against_chance() -> None:
+    rows = table(sheet([1.0] * 100, [1.0, 0.0] * 50)).rows
+    assert [row[0] for row in rows] == ["all", "fastervlm", "random"]
+    assert str(rows[1][5]).startswith("+0.500 [")
+    assert rows[2][5] is None
+
+
+def test_the_report_is_one_page_with_plots_and_flips(tmp_path: Path) -> None:
+    loaded = load("tiny")
+    selector = FasterVLM(4, layout=Layout(positions="contiguous"))
+    made = examine(loaded, [selector], split="validation", count=8)
+    panel = flips(loaded, made, selector)
+    assert panel is not None
+    assert "of the answers turn from right to wrong" in panel.caption
+    html = report_on(made, "tamis vision eval", [panel]).html()
+    assert html.count("<img") == 3
+    assert "What each budget costs in answers" in html
+
+
+def test_a_method_that_turns_no_answer_has_no_picture_of_it() -> None:
+    loaded = load("tiny")
+    selector = FasterVLM(1.0)
+    made = examine(loaded, [selector], split="validation", count=2)
+    assert flips(loaded, made, selector) is None
+
+
+def test_the_command_writes_report_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "vision",
+        "eval",
+        "--count",
+        "6",
+        "--keep",
+        "10%",
+        "--method",
+        "fastervlm,random",
+        "--split",
+        "validation",
+    ]
+    assert main([*command, "--out", str(tmp_path), "--json"]) == 0
+    printed: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    written = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert printed == written
+    assert {line["method"] for line in written} == {"all", "fastervlm", "random"}
+    assert (tmp_path / "index.html").is_file()
+
+
+def test_scenes_are_drawn_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "scenes", str(tmp_path), "--count", "2"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "questions.jsonl")
+    assert len(list(tmp_path.glob("*.png"))) == 2
