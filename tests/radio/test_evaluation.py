@@ -10,8 +10,8 @@ from tests.radio.small import CLASSES, clst, cnn, same, state, tones
 
 from tamis.core.errors import ConfigError, InputError, ShapeError
 from tamis.core.results import Run
+from tamis.core.statistics import wilson
 from tamis.radio.evaluation import by_snr, evaluate, logits, report
-from tamis.radio.metrics import wilson
 
 
 def test_a_line_holds_what_loops_over_the_frames_count() -> None:

@@ -1,35 +1,10 @@
 """Counts against hand-worked cases, definitions and scikit-learn."""
 
-import math
-
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from tamis.radio.metrics import confusion, expected_calibration_error, macro_f1, mcnemar, wilson
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        (0, 10, 0.0, 0.277533),  # z² / (n + z²)
-        (10, 10, 0.722467, 1.0),
-        (8, 10, 0.490162, 0.943318),
-        (1, 1, 0.206549, 1.0),  # 1 / (1 + z²)
-        (50, 100, 0.403832, 0.596168),
-    ],
-)
-def test_wilson_gives_the_tabulated_interval(successes: int, trials: int, low: float, high: float) -> None:
-    assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-6)
-
-
-def test_both_ends_of_wilson_are_as_far_from_the_proportion_as_their_own_error_allows() -> None:
-    for end in wilson(13, 40):
-        assert abs(13 / 40 - end) == pytest.approx(1.959963984540054 * math.sqrt(end * (1 - end) / 40))
-
-
-def test_nothing_tried_gives_the_whole_range() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
+from tamis.radio.metrics import confusion, expected_calibration_error, macro_f1, mcnemar
 
 
 def test_confusion_and_macro_f1_are_those_of_scikit_learn() -> None:

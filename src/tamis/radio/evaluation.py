@@ -11,7 +11,8 @@ import torch
 
 from tamis.core.errors import ConfigError, InputError, ShapeError
 from tamis.core.results import Run
-from tamis.radio.metrics import confusion, expected_calibration_error, macro_f1, wilson
+from tamis.core.statistics import wilson
+from tamis.radio.metrics import confusion, expected_calibration_error, macro_f1
 from tamis.radio.network import Network, check_frames
 
 if TYPE_CHECKING:

@@ -81,7 +81,9 @@ def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
         pixels["image_sizes"] = images["image_sizes"]
     with torch.inference_mode():
         features = loaded.model.model.get_image_features(**pixels).pooler_output
-    ids = tokenizer(text.replace(token, token * len(features[0])), return_tensors="pt").to(loaded.device)
+    begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)  # the template wrote it already
+    long = text.replace(token, token * len(features[0]))
+    ids = tokenizer(long, return_tensors="pt", add_special_tokens=not begun).to(loaded.device)
     return {"input_ids": ids["input_ids"], "attention_mask": ids["attention_mask"], **pixels}
 
 

@@ -223,6 +223,96 @@ def evaluate(
     print(page)
 
 
+@app.command(help_epilogue="Example: tamis vision advise drawn --loss 2%")
+def advise(
+    folder: Path,
+    /,
+    *,
+    model: str = "tiny",
+    loss: str = "2%",
+    question: str | None = None,
+    keep: str = "50%,25%,10%,5%,2.5%",
+    method: str = "tamis,vtc-cls,fastervlm",
+    max_new_tokens: Count = 16,
+    limit: Count | None = None,
+    device: str = "cpu",
+    json: Json = False,
+) -> int:
+    """Find the smallest budget that loses no more than a share of the answers to your own questions.
+
+    Without answers in questions.jsonl, those of the unpruned model are taken for right. Exits with 1 if no budget
+    stays within the loss with 95 % confidence.
+
+    Args:
+        folder: Pictures, and questions.jsonl with a JSON object a line: image, question and, if known, answer.
+        model: A directory or a Hub id of a LLaVA, LLaVA-NeXT or Video-LLaVA model, or `tiny`.
+        loss: Share of the answers that may be lost, such as 2% or 0.02.
+        question: Asked about every picture of the folder, instead of questions.jsonl.
+        keep: Budgets to try, separated by commas.
+        method: Methods to try, separated by commas.
+        max_new_tokens: Length of an answer.
+        limit: Ask this many questions at most.
+        device: Where to compute, as torch names devices.
+        json: Print the advice as JSON.
+    """
+    from dataclasses import asdict
+
+    from tamis.core.progress import progress
+    from tamis.vision.advice import advise as find
+    from tamis.vision.advice import read_items, said, share_of, table
+    from tamis.vision.loading import load
+    from tamis.vision.methods import pruners_at
+
+    allowed = share_of(loss)
+    items = read_items(folder, question)[:limit]
+    pruners = pruners_at(method, keep)
+    with progress("asking", len(items) * (2 + len(pruners))) as advance:
+        advice = find(load(model, device), items, pruners, allowed, max_new_tokens=max_new_tokens, progress=advance)
+    if json:
+        print(json_format.dumps(asdict(advice)))
+    else:
+        table(advice).print()
+        print(said(advice))
+    return 0 if advice.best is not None else 1
+
+
+@app.command(help_epilogue='Example: tamis vision analyze drawn/scenes-test-0000.png "where is the star?"')
+def analyze(
+    path: Path,
+    question: str,
+    /,
+    *,
+    model: str = "tiny",
+    max_new_tokens: Count = 16,
+    out: Path = Path("tamis-analyze"),
+    device: str = "cpu",
+) -> None:
+    """Draw who looks where: [CLS] in the tower, the prompt's words and the response in the language model.
+
+    Args:
+        path: A picture.
+        question: What to ask.
+        model: A directory or a Hub id of a LLaVA, LLaVA-NeXT or Video-LLaVA model, or `tiny`.
+        max_new_tokens: Length of the response.
+        out: Folder of the report (index.html).
+        device: Where to compute, as torch names devices.
+    """
+    from tamis.core.readers import read_image
+    from tamis.vision.analysis import analyze as look_into
+    from tamis.vision.analysis import report_on, table
+    from tamis.vision.loading import load
+
+    picture = read_image(path)
+    looks = look_into(load(model, device), picture, question, max_new_tokens=max_new_tokens)
+    given = [path.name, question, "--model", model, "--max-new-tokens", str(max_new_tokens)]
+    page = report_on(looks, picture, question, shlex.join(["tamis", "vision", "analyze", *given])).write(
+        out / "index.html"
+    )
+    print(looks.answer)
+    table(looks).print()
+    print(page)
+
+
 @app.command(name="train-tiny", help_epilogue="Example: tamis vision train-tiny --out tiny --device cuda --compiled")
 def train_tiny(
     *,

@@ -119,7 +119,7 @@ def examine(
         FileError: If the font of the sprites is not installed.
     """
     check_choice("kind", kind, Kind)
-    _check_vocabulary(loaded)
+    check_vocabulary(loaded)
     made = [All(), *(one for one in pruners if not isinstance(one, All))]
     parts: dict[Key, dict[tuple[int, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     seconds: dict[Key, float] = defaultdict(float)
@@ -179,7 +179,7 @@ def _joined(by_seed: Mapping[tuple[int, ...], Sequence[dict[str, Any]]]) -> Mark
     return Marks(**columns, said=said, tokens=tokens, seeds=tuple(seed for seeds in by_seed for seed in seeds))
 
 
-def _check_vocabulary(loaded: Loaded) -> None:
+def check_vocabulary(loaded: Loaded) -> None:
     """Refuse a model for which the scenes' questions are no language.
 
     Raises:

@@ -38,8 +38,8 @@ def draw(
     lines: list[list[tuple[str, Image.Image]]] = [
         [
             ("photograph", photo),
-            ("[CLS] last block", _heat(photo, heats[0], grid)),
-            ("[CLS] ensemble", _heat(photo, heats[1], grid)),
+            ("[CLS] last block", heat(photo, heats[0], grid)),
+            ("[CLS] ensemble", heat(photo, heats[1], grid)),
         ]
     ]
     cells = [(f"{method} {keep}", fogged(photo, mask.reshape(grid))) for (method, keep), mask in masks.items()]
@@ -65,7 +65,7 @@ def fogged(photo: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     return Image.composite(photo, fog, window)
 
 
-def _heat(photo: Image.Image, scores: Tensor, grid: tuple[int, int]) -> Image.Image:
+def heat(photo: Image.Image, scores: Tensor, grid: tuple[int, int]) -> Image.Image:
     """Lay scores over the photograph, on a scale by rank so that a few strong patches do not hide the rest."""
     from matplotlib import colormaps
 
