@@ -6,7 +6,7 @@ PAGES := README.md $(wildcard docs/*.md)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench train docs results clean
+.PHONY: help setup demo test test-all check bench answers train docs results clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ check: setup ## Check format, lint, types, docstrings, imports, rendered tables 
 
 bench: setup ## Run the benchmarks on an idle machine and append their result lines; needs a clean tree
 	@for script in vision_cost vision_prefill radio_generate language_cover; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
+
+answers: setup ## Examine every method on scenes, some two hours of one core; needs a clean tree
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/vision_answers.py --write
 
 train: setup ## Train the radio grid, some fifteen hours of one core; goes on where it was stopped, needs a clean tree
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/radio_grid.py --stages test,skd,skd-search,rates,classical,ablation,few,presets,sizes,limit

@@ -10,6 +10,7 @@ Parts, each with all methods on the same questions in one run:
     inside     the pruners inside the language model, on fewer of the test scenes, question by question
     sprites    a second kind of pictures, for which nothing was tuned
     ood        scenes with sizes, pairs of traits and clutter that training never showed
+    attention  the papers' premises: do [CLS], the prompt and the response look at what answers rest on?
     second     a model that was trained independently (another seed, fewer steps), in a directory of your own
 
 Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree.
@@ -18,6 +19,7 @@ Random selection is averaged over three seeds. `--write` appends the lines to re
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,20 +113,39 @@ def measure(name: str, model: str) -> evaluation.Sheet:
     return sheet
 
 
+def attention(write: bool) -> None:
+    """Test the papers' premises, print and write."""
+    from tamis.vision import analysis
+
+    start = time.perf_counter()
+    tested = analysis.premises(load("tiny"), count=300)
+    for run in analysis.lines(tested, time.perf_counter() - start):
+        print(run.method, {name: round(value, 3) for name, value in run.metrics.items()})
+        if write:
+            lines.append(run)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Examine, print, and write."""
     made = lines.parser(__doc__)
-    made.add_argument("--parts", default="scenes,layers,inside,sprites,ood", help=f"by commas, of {', '.join(PARTS)}")
+    made.add_argument(
+        "--parts",
+        default="scenes,layers,inside,sprites,ood,attention",
+        help=f"by commas, of {', '.join(PARTS)}, attention",
+    )
     made.add_argument("--second", default="", help="directory of the second model")
     told = made.parse_args(arguments)
     parts = told.parts.split(",")
     try:
         for name in parts:
-            if name not in PARTS:
-                raise ConfigError(f"--parts: {name!r}; expected {', '.join(PARTS)}")
+            if name not in (*PARTS, "attention"):
+                raise ConfigError(f"--parts: {name!r}; expected {', '.join((*PARTS, 'attention'))}")
         if told.write:
             lines.check("vision/accuracy")
         for name in parts:
+            if name == "attention":
+                attention(told.write)
+                continue
             sheet = measure(name, told.second if name == "second" else "tiny")
             table(sheet).print()
             for run in evaluation.lines(replace(sheet, model="tiny, second" if name == "second" else "tiny")):

@@ -182,24 +182,17 @@ def evaluate(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    import dataclasses
-
     from tamis.core.files import write_whole
     from tamis.core.progress import progress
     from tamis.vision.evaluation import examine, lines
     from tamis.vision.evaluation_report import flips, report_on, table, warnings
     from tamis.vision.loading import load
-    from tamis.vision.methods import pruners_at
+    from tamis.vision.methods import pruners_at, with_positions
     from tamis.vision.selector import Selector
 
     pruners = pruners_at(method, keep, seed)
     if positions != "own":
-        pruners = [
-            dataclasses.replace(one, layout=dataclasses.replace(one.layout, positions=positions))
-            if isinstance(one, Selector) and one.name not in ("all", "text-only")
-            else one
-            for one in pruners
-        ]
+        pruners = with_positions(pruners, positions)
     loaded = load(model, device)
     with progress("asking", count * (1 + len(pruners))) as advance:
         sheet = examine(loaded, pruners, kind=kind, split=split, count=count, seed=seed, progress=advance)

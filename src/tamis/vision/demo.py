@@ -1,4 +1,4 @@
-"""The vision part of `tamis demo`: real photographs through a real vision transformer, offline."""
+"""The vision part of `tamis demo`: what each budget costs in answers, and what is kept of photographs; offline."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ from pathlib import Path
 
 from PIL import Image
 
+from tamis.core.models import installed
+from tamis.core.report import Links, Section
+from tamis.vision.evaluation import examine
+from tamis.vision.evaluation_report import flips, report_on
+from tamis.vision.fastervlm import FasterVLM
 from tamis.vision.loading import load
-from tamis.vision.methods import selectors_at
+from tamis.vision.methods import selectors_at, with_positions
+from tamis.vision.models import MODELS
 from tamis.vision.prune import Source, prune
 from tamis.vision.receipt import write
+from tamis.vision.tamis import Tamis
 
-SAYS = "What four methods keep of six photographs at four budgets, through a real vision transformer."
+SAYS = "What a tenth of the image tokens costs in answers, method by method, on a small model that comes with tamis."
 """What the front page of the demo says of this part."""
+METHODS = "fastervlm,vtc-cls,tamis,divprune,random,text-only"
+PICTURES = 100
+"""Scenes that the small model is asked about."""
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
     "cat": "chelsea.png",
@@ -35,11 +45,23 @@ def photographs() -> Iterator[Source]:
 
 
 def run(out: Path) -> Path:
-    """Write the demo's report into a folder and return the page's path.
+    """Write the demo's reports into a folder and return the first page's path.
+
+    Photographs are shown if the vision transformer for them was pulled.
 
     Raises:
-        ConfigError: If the vision transformer was not pulled yet.
         FileError: If the folder cannot be written.
     """
-    selectors = selectors_at("fastervlm,vtc-cls,tamis,random", "50%,25%,10%,5%")
-    return write(prune(load("vit-s14-focus"), photographs(), selectors), out, "tamis demo")
+    loaded = load("tiny")
+    pruners = with_positions(selectors_at(METHODS, "25%,10%,5%"), "original")
+    sheet = examine(loaded, pruners, count=PICTURES)
+    shown = [one for one in pruners if isinstance(one, FasterVLM | Tamis) and str(one.keep) == "5%"]
+    panels = [panel for one in shown if (panel := flips(loaded, sheet, one)) is not None]
+    command = f"tamis vision eval --count {PICTURES} --keep 25%,10%,5% --method {METHODS} --positions original"
+    report = report_on(sheet, command, panels)
+    if installed(MODELS["vit-s14-focus"]) is not None:
+        selectors = selectors_at("fastervlm,vtc-cls,tamis,random", "50%,25%,10%,5%")
+        write(prune(load("vit-s14-focus"), photographs(), selectors), out / "photographs", "tamis demo")
+        says = "What four methods keep of six photographs at four budgets, through a real vision transformer."
+        report.add(Section("On photographs"), Links({"Photographs": ("photographs/index.html", says)}))
+    return report.write(out / "index.html")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
+from tamis.core.results import Run
 from tamis.vision.evaluation import CONTROLS, Key, Sheet, difference
 from tamis.vision.loading import Loaded
 from tamis.vision.panel import fogged
@@ -21,6 +22,7 @@ from tamis.vision.vocabulary import vocabulary
 
 _BLIND = ("all", "text-only", "random", "uniform")
 """Methods that do not go by what a picture shows."""
+_POSITIONS = ("original", "contiguous")
 _SHOWN = 3
 """Flips that are drawn of a method."""
 
@@ -62,7 +64,7 @@ def table(sheet: Sheet) -> Table:
     """Set all methods side by side at every budget."""
     rows: list[list[Cell]] = []
     kinds = [kind for kind in CONTROLS if kind in sheet.asked]
-    order = sorted(sheet.marks, key=lambda key: (-key[1], key[2], -sheet.accuracy(key)))
+    order = sorted(sheet.marks, key=lambda key: (-key[1], -sheet.accuracy(key)))
     for key in order:
         method, keep, positions = key
         marks, about = sheet.marks[key], sheet.about()
@@ -224,3 +226,69 @@ def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
         f"Answers that went wrong with what {selector.name} kept",
         f"{selector.name} at {round(key[1] * TOKENS)} tokens: {share:.1%} of the answers turn from right to wrong.",
     )
+
+
+def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None = None) -> Table | None:
+    """Render accuracy by method and budget out of result lines, position ids as in the full prompt.
+
+    Args:
+        runs: Lines of any kind.
+        part: Which examination: the `part` of a line's config.
+        methods: Of these methods only.
+
+    Returns:
+        None if there is no such line.
+    """
+    cells: dict[str, dict[float, Run]] = {}
+    for run in runs:
+        told = run.config
+        shown = methods is None or run.method in (*methods, "all")
+        if _is_of(run, part) and told["positions"] == "original" and shown:
+            cells.setdefault(run.method, {})[told["keep"]] = run
+    if not cells:
+        return None
+    budgets = sorted({keep for of in cells.values() for keep in of if keep < 1}, reverse=True)
+    tenth = min(budgets, key=lambda keep: abs(keep - 0.1))
+    order = sorted(
+        cells, key=lambda name: -(cells[name].get(tenth) or next(iter(cells[name].values()))).metrics["accuracy"]
+    )
+    background = any("accuracy_background" in run.metrics for of in cells.values() for run in of.values())
+    rows: list[list[Cell]] = []
+    for name in ("all", *(name for name in order if name != "all")):
+        of = {keep: cells[name].get(1.0 if name == "all" else keep) for keep in budgets}
+        rows.append([name, *(None if run is None else _with_interval(run) for run in of.values())])
+        if background:
+            known = of[tenth]
+            rows[-1].append(None if known is None else round(known.metrics["accuracy_background"], 3))
+    headers = ["method", *(f"{_tokens(keep)}" for keep in budgets)]
+    headers += [f"background, {_tokens(tenth)}"] if background else []
+    return Table(headers, rows)
+
+
+def positions_table(runs: Iterable[Run]) -> Table | None:
+    """Render what position ids change, at a tenth of the tokens, out of result lines; None if there are none."""
+    cells: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        if _is_of(run, "scenes") and abs(run.config["keep"] - 0.1) < 0.01:
+            cells.setdefault(run.method, {})[run.config["positions"]] = run
+    rows: list[list[Cell]] = [
+        [
+            name,
+            *(round(of[how].metrics[metric], 3) for metric in ("accuracy", "accuracy_where") for how in _POSITIONS),
+        ]
+        for name, of in cells.items()
+        if len(of) == 2
+    ]
+    if not rows:
+        return None
+    headers = [f"{what}, {how}" for what in ("accuracy", "where") for how in _POSITIONS]
+    return Table(["method", *headers], sorted(rows, key=lambda row: -float(row[1] or 0)))
+
+
+def _is_of(run: Run, part: str) -> bool:
+    return run.task == "vision/accuracy" and run.config.get("part") == part and not run.dirty
+
+
+def _with_interval(run: Run) -> str:
+    low, high = run.intervals["accuracy"]
+    return f"{run.metrics['accuracy']:.3f} ({low:.3f} to {high:.3f})"

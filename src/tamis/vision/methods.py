@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError, nearest
@@ -63,6 +64,23 @@ def selectors_at(names: str, keep: str, seed: int = 0) -> list[Selector]:
 def pruners_at(names: str, keep: str, seed: int = 0) -> list[Selector | InLLMPruner]:
     """Make selectors as `selectors_at` does, and pruners inside the language model too; see there."""
     return _made({**SELECTORS, **IN_LLM}, names, keep, seed)
+
+
+def with_positions(
+    pruners: Sequence[Selector | InLLMPruner], positions: Literal["original", "contiguous"]
+) -> list[Selector | InLLMPruner]:
+    """Give every token selector that keeps some tokens the same position ids.
+
+    Args:
+        pruners: Methods at their budgets.
+        positions: Those of the full prompt, or contiguous ones.
+    """
+    return [
+        replace(one, layout=replace(one.layout, positions=positions))
+        if isinstance(one, Selector) and not isinstance(one, All | TextOnly)
+        else one
+        for one in pruners
+    ]
 
 
 def _made(kinds: Mapping[str, type[Any]], names: str, keep: str, seed: int) -> list[Any]:
