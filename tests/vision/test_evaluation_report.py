@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,18 @@ import numpy as np
 import pytest
 
 from tamis.cli import main
+from tamis.core.results import Run
 from tamis.vision.config import Layout
 from tamis.vision.evaluation import Marks, Sheet, examine
-from tamis.vision.evaluation_report import flips, report_on, table, warnings
+from tamis.vision.evaluation_report import (
+    answers_table,
+    attention_table,
+    flips,
+    positions_table,
+    report_on,
+    table,
+    warnings,
+)
 from tamis.vision.fastervlm import FasterVLM
 from tamis.vision.loading import load
 
@@ -98,3 +108,71 @@ def test_scenes_are_drawn_by_a_command(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["vision", "scenes", str(tmp_path), "--count", "2"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "questions.jsonl")
     assert len(list(tmp_path.glob("*.png"))) == 2
+
+
+def line(method: str, keep: float, accuracy: float, **config: Any) -> Run:
+    return Run.measured(
+        "vision/accuracy",
+        method,
+        dataset="scenes@sha256:0",
+        split="test",
+        n=10,
+        metrics={"accuracy": accuracy, "accuracy_where": accuracy / 2, "accuracy_background": 0.5},
+        intervals={"accuracy": [accuracy - 0.01, accuracy + 0.01]},
+        config={"keep": keep, "positions": "original", "part": "scenes", **config},
+        seconds=1,
+    )
+
+
+def clean(*runs: Run) -> list[Run]:
+    return [dataclasses.replace(run, dirty=False) for run in runs]
+
+
+def test_answers_are_laid_out_by_method_and_budget() -> None:
+    runs = clean(
+        line("all", 1.0, 0.99),
+        line("random", 0.0972, 0.6),
+        line("tamis", 0.0972, 0.97),
+        line("tamis", 0.25, 0.98),
+        line("tamis", 0.0972, 0.9, positions="contiguous"),
+        line("tamis", 0.0972, 0.1, part="sprites"),
+    )
+    made = answers_table(runs, "scenes")
+    assert made is not None
+    assert made.headers == ["method", "36 tokens", "14 tokens", "background, 14 tokens"]
+    assert made.rows == [
+        ["all", "0.990 (0.980 to 1.000)", "0.990 (0.980 to 1.000)", 0.5],
+        ["tamis", "0.980 (0.970 to 0.990)", "0.970 (0.960 to 0.980)", 0.5],
+        ["random", None, "0.600 (0.590 to 0.610)", 0.5],
+    ]
+    chosen = answers_table(runs, "scenes", ["random"])
+    assert chosen is not None
+    assert [row[0] for row in chosen.rows] == ["all", "random"]
+    assert answers_table(runs, "ood") is None
+    placed = positions_table(runs)
+    assert placed is not None
+    assert placed.rows == [["tamis", 0.97, 0.9, 0.485, 0.45]]
+    assert positions_table([]) is None
+
+
+def test_what_was_measured_with_changes_is_not_shown() -> None:
+    assert answers_table([dataclasses.replace(line("all", 1.0, 0.9), dirty=True)], "scenes") is None
+
+
+def test_attention_is_told_at_its_best_layer() -> None:
+    run = Run.measured(
+        "vision/attention",
+        "prompt",
+        dataset="scenes@sha256:0",
+        split="test",
+        n=10,
+        metrics={"auc": 0.7, "auc_last_layer": 0.5, "best_layer": 1},
+        intervals={"auc": [0.6, 0.8]},
+        curves={"spread_tokens": {0: 140.0, 1: 101.6}, "raster_place": {0: 0.5, 1: 0.44}},
+        config={},
+        seconds=1,
+    )
+    made = attention_table(clean(run))
+    assert made is not None
+    assert made.rows == [["prompt", "0.700 (0.600 to 0.800)", 1, 0.5, "102", 0.44]]
+    assert attention_table([]) is None

@@ -292,3 +292,19 @@ def _is_of(run: Run, part: str) -> bool:
 def _with_interval(run: Run) -> str:
     low, high = run.intervals["accuracy"]
     return f"{run.metrics['accuracy']:.3f} ({low:.3f} to {high:.3f})"
+
+
+def attention_table(runs: Iterable[Run]) -> Table | None:
+    """Render how well [CLS], prompt and response find what answers rest on, out of result lines; None without any."""
+    rows: list[list[Cell]] = []
+    for run in runs:
+        if run.task != "vision/attention" or run.dirty:
+            continue
+        best = str(run.metrics["best_layer"])
+        low, high = run.intervals["auc"]
+        auc = f"{run.metrics['auc']:.3f} ({low:.3f} to {high:.3f})"
+        spread, place = (run.curves[name][best] for name in ("spread_tokens", "raster_place"))
+        rows.append(
+            [run.method, auc, int(best), round(run.metrics["auc_last_layer"], 3), f"{spread:.0f}", round(place, 3)]
+        )
+    return Table(["who looks", "AUC", "layer", "AUC, last layer", "spread", "place"], rows) if rows else None
