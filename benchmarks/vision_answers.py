@@ -22,19 +22,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import lines
 from tamis.core.errors import ConfigError, TamisError, one_line
-from tamis.vision import evaluation
-from tamis.vision.evaluation_report import table
-from tamis.vision.loading import load
-from tamis.vision.methods import IN_LLM, SELECTORS
-from tamis.vision.tiny_data import Kind
+
+if TYPE_CHECKING:
+    from tamis.vision.evaluation import Sheet
 
 BUDGETS = ("50%", "25%", "10%", "5%", "2.5%")
-METHODS = tuple(name for name in SELECTORS if name not in ("all", "text-only"))
 PEERS = ("fastervlm", "vtc-cls", "tamis", "divprune", "vispruner", "visionzip", "prumerge+", "random", "uniform")
+METHODS = (*PEERS, "cdpruner")
+INSIDE = ("fastv", "sparsevlm")
 SEEDS = (0, 1, 2)
 TOWER_BLOCKS = range(7)
 """Blocks of `tiny` that are run."""
@@ -46,7 +45,7 @@ class Part:
 
     methods: Sequence[str]
     budgets: Sequence[str] = BUDGETS
-    kind: Kind = "scenes"
+    kind: Literal["scenes", "sprites"] = "scenes"
     split: str = "test"
     count: int = 1000
     positions: Sequence[str] = ("original",)
@@ -56,7 +55,7 @@ class Part:
 PARTS = {
     "scenes": Part(METHODS, positions=("original", "contiguous"), headline=True),
     "layers": Part((), ("25%", "10%", "5%")),
-    "inside": Part((*IN_LLM, "tamis", "random"), count=256),
+    "inside": Part((*INSIDE, "tamis", "random"), count=256),
     "sprites": Part(METHODS, kind="sprites", count=1000),
     "ood": Part(PEERS, BUDGETS[1:4], split="ood", count=500),
     "second": Part(PEERS, BUDGETS[1:4], count=500),
@@ -65,10 +64,13 @@ PARTS = {
 
 def pruners(part: Part) -> Iterator[Any]:
     """Make the methods of a part at all of its budgets."""
+    from tamis.vision.methods import IN_LLM, SELECTORS
+
     if not part.methods:
+        single = _single_block()
         for budget in part.budgets:
             for block in TOWER_BLOCKS:
-                for made in (SELECTORS["vtc-cls"](budget, start_layer=block), SingleBlock(budget, start_layer=block)):
+                for made in (SELECTORS["vtc-cls"](budget, start_layer=block), single(budget, start_layer=block)):
                     yield replace(made, layout=replace(made.layout, positions="original"))
         return
     yield SELECTORS["text-only"]()
@@ -83,24 +85,28 @@ def pruners(part: Part) -> Iterator[Any]:
                 yield from [replace(made, seed=seed) for seed in SEEDS] if name == "random" else [made]
 
 
-@dataclass(frozen=True)
-class SingleBlock(SELECTORS["vtc-cls"]):  # type: ignore[misc]
-    """The row of one block alone; FasterVLM is the last of them."""
+def _single_block() -> Any:
+    """Make the method that goes by the row of one block alone; FasterVLM is the last of them."""
+    from tamis.vision.vtccls import VTCCLS
 
-    name = "single block"
+    @dataclass(frozen=True)
+    class SingleBlock(VTCCLS):
+        name = "single block"
 
-    def reads(self, depth: int, run: int) -> Any:
-        """Read one row."""
-        return replace(super().reads(depth, run), rows=(self.start_layer,))
+        def reads(self, depth: int, run: int) -> Any:
+            return replace(super().reads(depth, run), rows=(self.start_layer,))
 
-    def select(self, view: Any, keep: int) -> Any:
-        """Keep the top of that row."""
-        only = replace(view, run=self.start_layer + 1)
-        return super().select(only, keep)
+        def select(self, view: Any, keep: int) -> Any:
+            return super().select(replace(view, run=self.start_layer + 1), keep)
+
+    return SingleBlock
 
 
-def measure(name: str, model: str) -> evaluation.Sheet:
+def measure(name: str, model: str) -> Sheet:
     """Examine a model on one part."""
+    from tamis.vision.evaluation import examine
+    from tamis.vision.loading import load
+
     part = PARTS[name]
     made = list(pruners(part))
     total = part.count * (1 + len(made))
@@ -108,7 +114,7 @@ def measure(name: str, model: str) -> evaluation.Sheet:
     def tell(done: int) -> None:
         print(f"\r{name}: {done / total:.0%}", end="", file=sys.stderr, flush=True)
 
-    sheet = evaluation.examine(load(model), made, kind=part.kind, split=part.split, count=part.count, progress=tell)
+    sheet = examine(load(model), made, kind=part.kind, split=part.split, count=part.count, progress=tell)
     print(file=sys.stderr)
     return sheet
 
@@ -116,6 +122,7 @@ def measure(name: str, model: str) -> evaluation.Sheet:
 def attention(write: bool) -> None:
     """Test the papers' premises, print and write."""
     from tamis.vision import analysis
+    from tamis.vision.loading import load
 
     start = time.perf_counter()
     tested = analysis.premises(load("tiny"), count=300)
@@ -146,9 +153,12 @@ def main(arguments: list[str] | None = None) -> int:
             if name == "attention":
                 attention(told.write)
                 continue
+            from tamis.vision.evaluation import lines as lines_of
+            from tamis.vision.evaluation_report import table
+
             sheet = measure(name, told.second if name == "second" else "tiny")
             table(sheet).print()
-            for run in evaluation.lines(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
+            for run in lines_of(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
                 positions = run.config["positions"]
                 headline = PARTS[name].headline and (positions == "original" or run.method == "text-only")
                 made_line = replace(
