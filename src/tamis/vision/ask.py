@@ -19,6 +19,8 @@ from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.loading import Loaded
 from tamis.vision.selector import Selector
 
+_BLIND = ("all", "text-only", "random", "uniform")
+"""Methods that do not go by what a picture shows."""
 REPEATS = 3
 """How often the time to the first token is taken; the median is told."""
 
@@ -166,5 +168,22 @@ def table(answers: Sequence[Answer]) -> Table:
     ]
     headers = ["method", "keep", "answer", "image tokens", "prompt tokens", "first token, ms", "KV cache, MiB"]
     changed = sum(not one.same for one in answers)
-    notes = [f"{changed} of {len(answers) - 1} pruned answers differ from the unpruned one."]
+    notes = [f"{changed} of {len(answers) - 1} pruned answers differ from the unpruned one.", *_against_chance(answers)]
     return Table(headers, rows, notes=notes)
+
+
+def _against_chance(answers: Sequence[Answer]) -> list[str]:
+    """Say where random selection of as many tokens does as well as a method, or better."""
+    notes = []
+    for chance in (one for one in answers if one.method == "random"):
+        others = [one for one in answers if one.keep == chance.keep and one.method not in _BLIND]
+        if worse := [one.method for one in others if chance.same and not one.same]:
+            notes.append(
+                f"At {chance.keep} random selection gives the unpruned answer where {', '.join(worse)} does not: what "
+                "this question needs lies outside of what the method holds for important."
+            )
+        elif others and chance.same:
+            notes.append(
+                f"At {chance.keep} random selection gives the unpruned answer too: this question tells nothing."
+            )
+    return notes
