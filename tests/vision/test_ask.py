@@ -6,7 +6,7 @@ from tamis.vision.ask import Answer, table
 
 
 def answer(method: str, keep: str, *, same: bool) -> Answer:
-    return Answer(method, keep, "a dog", 14, 22, 0.01, 1000, same)
+    return Answer(method, keep, "a dog", 14.0, 22.0, 0.01, 1000, same)
 
 
 @pytest.mark.parametrize(
