@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 REACH = 16
 """How many samples to either side a fractional delay looks, beyond the delay itself."""
 _SINUSOIDS = 8
-_STEP = 0.1  # radians between the points at which a fading gain is computed; straight lines between are good to -58 dB
+_STILL, _STRAIGHT = 1e-3, 0.1  # radians in a frame up to which a fading gain is a constant, or a straight line
+_STEP = 0.45  # radians between the points at which a fading gain is computed; cubics between are good to -60 dB
 
 
 def doppler_gain(
@@ -36,12 +37,19 @@ def doppler_gain(
     """
     frames = len(doppler)
     greatest = 2 * np.pi * float(doppler.max(initial=0.0)) * (samples - 1)
-    points = min(samples, 2 + int(greatest / _STEP)) if greatest > 1e-3 else 1
-    at = np.linspace(0, samples - 1, points)
+    stretches = int(np.ceil(greatest / _STEP))
+    if greatest <= _STILL:
+        at = np.zeros(1)
+    elif greatest < _STRAIGHT:
+        at = np.array([0.0, samples - 1])
+    elif stretches < samples - 3:
+        at = np.arange(-1.0, stretches + 2) * ((samples - 1) / stretches)
+    else:
+        at = np.arange(samples, dtype=np.float64)
     shape = (frames, _SINUSOIDS)
     direction, phase = rng.uniform(0, 2 * np.pi, shape), rng.uniform(0, 2 * np.pi, shape)
     turn = 2 * np.pi * doppler[:, None] * np.cos(direction)
-    gain = np.zeros((frames, points), np.complex128)
+    gain = np.zeros((frames, len(at)), np.complex128)
     for wave in range(_SINUSOIDS):
         gain += np.exp(1j * (turn[:, wave, None] * at + phase[:, wave, None]))
     gain *= np.sqrt(1 / (1 + rician_k) / _SINUSOIDS)
@@ -49,14 +57,30 @@ def doppler_gain(
         direction, phase = rng.uniform(0, 2 * np.pi, (2, frames, 1))
         sight = np.exp(1j * (2 * np.pi * doppler[:, None] * np.cos(direction) * at + phase))
         gain += np.sqrt(rician_k / (1 + rician_k)) * sight
-    if points in (1, samples):
-        return np.broadcast_to(gain, (frames, samples)).astype(np.complex64)
-    left = np.minimum(np.arange(samples) * (points - 1) // (samples - 1), points - 2)
-    way = (np.arange(samples) - at[left]) / (at[1] - at[0])
-    drawn = np.empty((frames, samples), np.complex64)
-    for part in parts(frames, samples):
-        drawn[part] = gain[part][:, left] * (1 - way) + gain[part][:, left + 1] * way
+    if _STILL < greatest < _STRAIGHT:
+        way = np.arange(samples) / (samples - 1)
+        return (gain[:, :1] * (1 - way) + gain[:, 1:] * way).astype(np.complex64)
+    known = gain.astype(np.complex64)
+    return _cubic(known, samples) if 1 < len(at) < samples else np.broadcast_to(known, (frames, samples)).copy()
+
+
+def _cubic(known: Complex64[np.ndarray, "frames points"], samples: int) -> Complex64[np.ndarray, "frames samples"]:
+    """Draw cubics through evenly spread points, of which one lies before the first sample and one behind the last."""
+    drawn: Complex64[np.ndarray, "frames samples"] = known @ _cubics(known.shape[1], samples)
     return drawn
+
+
+@functools.lru_cache(maxsize=64)
+def _cubics(points: int, samples: int) -> NDArray[np.complex64]:
+    """Weights of the points for every sample: Lagrange's cubic through the four nearest ones."""
+    place = np.arange(samples) * ((points - 3) / (samples - 1))
+    left = np.minimum(place.astype(np.int64), points - 4)
+    u = place - left
+    weights = np.zeros((points, samples), np.complex64)
+    cubics = (u * (1 - u) * (u - 2), 3 * (u + 1) * (1 - u) * (2 - u), 3 * (u + 1) * u * (2 - u), (u + 1) * u * (u - 1))
+    for step, cubic in enumerate(cubics):
+        weights[left + step, np.arange(samples)] = cubic / 6
+    return weights
 
 
 def multipath(

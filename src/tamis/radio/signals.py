@@ -145,8 +145,10 @@ def _received(
         gains = []
         for path, magnitude in enumerate(config.magnitudes):
             gain = channel.doppler_gain(rng, samples, doppler, config.rician_k if path == 0 else 0.0)
-            scale = rng.uniform(0, 1, (size, 1)) if config.random_magnitudes and path else 1.0
-            gains.append((gain * magnitude * scale).astype(np.complex64))
+            gain *= np.float32(magnitude)
+            if config.random_magnitudes and path:
+                gain *= rng.uniform(0, 1, (size, 1)).astype(np.float32)
+            gains.append(gain)
         signal = channel.multipath(signal, config.delays, gains)[:, guard : guard + config.samples]
     turn = 2 * np.pi * cfo * config.cfo_max / config.sample_rate
     phase = rng.uniform(0, 2 * np.pi, size)
