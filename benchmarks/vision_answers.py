@@ -6,6 +6,7 @@
 Parts, each with all methods on the same questions in one run:
 
     scenes     the test scenes, position ids as in the full prompt (these are the headline lines) and contiguous ones
+    closest    the methods that come nearest to ours, paired with it on the same questions
     layers     VTC-CLS from each block on, against each single block, on the test scenes
     inside     the pruners inside the language model, on fewer of the test scenes, question by question
     sprites    a second kind of pictures, for which nothing was tuned
@@ -54,6 +55,7 @@ class Part:
 
 PARTS = {
     "scenes": Part(METHODS, positions=("original", "contiguous"), headline=True),
+    "closest": Part(("tamis", "cdpruner", "divprune"), BUDGETS[1:]),
     "layers": Part((), ("25%", "10%", "5%")),
     "inside": Part((*INSIDE, "tamis", "random"), count=256),
     "sprites": Part(METHODS, kind="sprites", count=1000),
@@ -137,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = lines.parser(__doc__)
     made.add_argument(
         "--parts",
-        default="scenes,layers,inside,sprites,ood,attention",
+        default="scenes,closest,layers,inside,sprites,ood,attention",
         help=f"by commas, of {', '.join(PARTS)}, attention",
     )
     made.add_argument("--second", default="", help="directory of the second model")

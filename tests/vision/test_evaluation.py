@@ -89,6 +89,9 @@ def test_lines_say_what_was_measured(sheet: Sheet) -> None:
     assert made["all", 1.0].metrics["divergence_nats"] == 0
     assert made["text-only", 0.0].metrics["image_tokens"] == 0
     assert ours.metrics["image_tokens"] == 14
+    theirs = made["fastervlm", round(14 / 144, 4)]
+    assert theirs.metrics["behind_tamis"] == pytest.approx(ours.metrics["accuracy"] - theirs.metrics["accuracy"])
+    assert "behind_tamis" not in ours.metrics
     assert ours.dataset.startswith("scenes@sha256:")
 
 

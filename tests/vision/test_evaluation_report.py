@@ -15,6 +15,7 @@ from tamis.vision.evaluation import Marks, Sheet, examine
 from tamis.vision.evaluation_report import (
     answers_table,
     attention_table,
+    behind_table,
     flips,
     positions_table,
     report_on,
@@ -153,6 +154,17 @@ def test_answers_are_laid_out_by_method_and_budget() -> None:
     assert placed is not None
     assert placed.rows == [["tamis", 0.97, 0.9, 0.485, 0.45]]
     assert positions_table([]) is None
+
+
+def test_the_nearest_methods_are_paired_with_ours() -> None:
+    near = line("cdpruner", 0.0972, 0.9, part="closest")
+    near = dataclasses.replace(near, metrics={**near.metrics, "behind_tamis": 0.01})
+    near = dataclasses.replace(near, intervals={**near.intervals, "behind_tamis": [0.002, 0.018]})
+    made = behind_table(clean(near, line("tamis", 0.0972, 0.91, part="closest")))
+    assert made is not None
+    assert made.headers == ["behind tamis", "14 tokens"]
+    assert made.rows == [["cdpruner", "+0.0100 (+0.0020 to +0.0180)"]]
+    assert behind_table([]) is None
 
 
 def test_what_was_measured_with_changes_is_not_shown() -> None:

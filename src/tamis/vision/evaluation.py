@@ -312,6 +312,9 @@ def _line(sheet: Sheet, key: Key) -> Run:
         lost = sheet.marks[everything].right - marks.right
         metrics["accuracy_lost"] = float((lost * about).sum() / about.sum())
         intervals["accuracy_lost"] = bootstrap(lost, about, sheet.scene)
+    ours = ("tamis", keep, positions)
+    if ours in sheet.marks and method not in ("tamis", "all"):
+        metrics["behind_tamis"], intervals["behind_tamis"] = difference(sheet, ours, key)
     config = {"keep": keep, "positions": positions, "model": sheet.model, "scenes_seed": sheet.seed}
     return Run.measured(
         "vision/accuracy",

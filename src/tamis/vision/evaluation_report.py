@@ -265,6 +265,21 @@ def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None 
     return Table(headers, rows)
 
 
+def behind_table(runs: Iterable[Run]) -> Table | None:
+    """Render how far the nearest methods are behind ours, paired, out of result lines; None if there are none."""
+    cells: dict[str, dict[float, str]] = {}
+    for run in runs:
+        if _is_of(run, "closest") and "behind_tamis" in run.metrics:
+            low, high = run.intervals["behind_tamis"]
+            text = f"{run.metrics['behind_tamis']:+.4f} ({low:+.4f} to {high:+.4f})"
+            cells.setdefault(run.method, {})[run.config["keep"]] = text
+    if not cells:
+        return None
+    budgets = sorted({keep for of in cells.values() for keep in of}, reverse=True)
+    rows: list[list[Cell]] = [[name, *(of.get(keep) for keep in budgets)] for name, of in cells.items()]
+    return Table(["behind tamis", *map(_tokens, budgets)], rows)
+
+
 def positions_table(runs: Iterable[Run]) -> Table | None:
     """Render what position ids change, at a tenth of the tokens, out of result lines; None if there are none."""
     cells: dict[str, dict[str, Run]] = {}
