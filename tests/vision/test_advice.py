@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tamis.cli import main
 from tamis.core.errors import ConfigError, FileError, InputError
 from tamis.core.statistics import wilson
 from tamis.vision.advice import Advice, Item, Loss, advise, matches, read_items, said, share_of
-from tamis.vision.baselines.simple import Random
+from tamis.vision.baselines.simple import Random, TextOnly
 from tamis.vision.fastervlm import FasterVLM
 from tamis.vision.loading import load
 from tamis.vision.tamis import Tamis
@@ -30,7 +31,7 @@ def test_the_advice_is_the_smallest_budget_whose_interval_lies_within_the_loss(f
     assert advice.right is not None
     assert advice.right > 0.9 * len(items)
     for loss in advice.tried:
-        assert loss.high == pytest.approx(wilson(loss.lost, len(items))[1])
+        assert loss.high == pytest.approx(wilson(loss.lost, advice.right)[1])
     within = [loss for loss in advice.tried if loss.high <= 0.15]
     assert advice.best == min(within, key=lambda loss: (loss.fraction, loss.lost))
     assert advice.best.method == "tamis"
@@ -78,6 +79,8 @@ def test_an_answer_is_right_if_it_begins_with_the_true_words(spoken: str, truth:
         ('{"image": "a.png", "question": 3}', "line 1: question and answer must be text"),
         ('{"image": "a.png", "question": "?", "answer": 3}', "line 1: question and answer must be text"),
         ('{"image": "../a.png", "question": "?"}', "lies outside of the folder"),
+        ('{"image": "a\\u0000.png", "question": "?"}', "line 1: expected an object"),
+        ('{"image": "a.png", "question": "\\ud800"}', "line 1: expected an object"),
     ],
 )
 def test_a_line_that_is_no_question_is_named(tmp_path: Path, line: str, says: str) -> None:
@@ -97,17 +100,20 @@ def test_a_folder_without_questions_says_what_to_do(tmp_path: Path) -> None:
 def test_a_loss_is_a_share() -> None:
     assert share_of("2%") == pytest.approx(0.02)
     assert share_of(0.02) == pytest.approx(0.02)
-    with pytest.raises(ConfigError, match="expected a share"):
-        share_of("10")
+    for wrong in ("10", "abc", "0", "200%", "5ms"):
+        with pytest.raises(ConfigError, match="expected a share"):
+            share_of(wrong)
 
 
 def test_what_is_said() -> None:
     loss = Loss("tamis", "10%", 0.1, 3, 0, 400, 0.019)
-    assert said(Advice(0.02, [loss], loss, None, 390)) == ("Keep 10% with tamis: 3 of 400 answers lost, at most 1.9%.")
+    assert said(Advice(0.02, [loss], loss, None, 390)) == (
+        "Keep 10% with tamis: 3 of 400 right answers lost, at most 1.9%."
+    )
     chance = Loss("random", "10%", 0.1, 3, 0, 400, 0.019)
     assert "Random selection loses no more at 10% (3)" in said(Advice(0.02, [loss], loss, chance, 390))
     few = Loss("tamis", "10%", 0.1, 0, 0, 20, 0.16)
-    assert "20 answers are too few to tell" in said(Advice(0.02, [few], None, None, None))
+    assert "20 right answers are too few to tell" in said(Advice(0.02, [few], None, None, None))
     many = Loss("tamis", "10%", 0.1, 90, 0, 400, 0.27)
     assert said(Advice(0.02, [many], None, None, None)) == "No budget stays within 2.0% with 95 % confidence."
 
@@ -124,3 +130,22 @@ def test_items_are_read_as_they_are_written(folder: Path) -> None:
     lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     told = json.loads(lines[4])
     assert read_items(folder, None)[4] == Item(folder / told["image"], told["question"], told["answer"])
+
+
+def test_a_model_that_answers_nothing_rightly_has_nothing_to_lose(folder: Path) -> None:
+    items = [dataclasses.replace(item, answer="zzz") for item in read_items(folder, None)[:3]]
+    with pytest.raises(InputError, match="answers none of 3 questions rightly"):
+        advise(load("tiny"), items, [Tamis(7)], 0.5, max_new_tokens=2)
+
+
+def test_no_token_at_all_can_be_the_advice(folder: Path) -> None:
+    items = [dataclasses.replace(read_items(folder, None)[0], question="is red a color ?", answer="yes")] * 3
+    advice = advise(load("tiny"), items, [TextOnly(), Tamis(7)], 0.9, max_new_tokens=2)
+    assert advice.best is not None
+    assert (advice.best.method, advice.best.fraction, advice.chance) == ("text-only", 0.0, None)
+
+
+def test_other_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    told = json.dumps({"image": "a.png", "question": "one\u2028two"}, ensure_ascii=False)
+    (tmp_path / "questions.jsonl").write_text(f"\ufeff{told}\r\n", encoding="utf-8")
+    assert read_items(tmp_path, None)[0].question == "one\u2028two"

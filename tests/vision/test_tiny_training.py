@@ -10,7 +10,7 @@ import torch
 from tests.vision.test_tiny import SMALL
 from tests.vision.test_tiny_data import has_font
 
-from tamis.core.errors import ConfigError
+from tamis.core.errors import ConfigError, FileError
 from tamis.vision import tiny_training
 from tamis.vision.tiny import TinyConfig
 from tamis.vision.tiny_training import Pupil, TinyTraining, train_tiny
@@ -123,3 +123,13 @@ def test_a_recipe_that_trains_nothing_is_refused(values: dict[str, int], says: s
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="torch can compute on cpu here"):
         train_tiny(TinyConfig(), SHORT, device="cuda")
+
+
+@needs_font
+def test_the_folder_of_another_training_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    train_tiny(SMALL, SHORT, out=tmp_path)
+    with pytest.raises(ConfigError, match="seed is 0 there and 7 here"):
+        train_tiny(SMALL, dataclasses.replace(SHORT, seed=7), out=tmp_path)
+    (tmp_path / "last.ckpt").write_bytes(b"garbage")
+    with pytest.raises(FileError, match="not the checkpoint of a training"):
+        train_tiny(SMALL, SHORT, out=tmp_path)

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError, FileError, InputError, one_line
+from tamis.core.errors import BudgetError, ConfigError, FileError, InputError, one_line
 from tamis.core.readers import list_images, read_image
 from tamis.core.report import Cell, Table
 from tamis.core.statistics import wilson
 from tamis.vision.ask import batch_for
-from tamis.vision.baselines.simple import Random
+from tamis.vision.baselines.simple import Random, TextOnly
 from tamis.vision.context import pruned
 from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.loading import Loaded
@@ -50,14 +50,15 @@ class Loss:
     """Answers that were right with all tokens and are not with these."""
     gained: int
     """Answers that are right only now."""
-    asked: int
+    right: int
+    """Answers that were right with all tokens."""
     high: float
     """Upper end of the 95 % Wilson interval of the share of lost answers."""
 
     @property
     def share(self) -> float:
-        """Share of lost answers; what was gained is not set against it."""
-        return self.lost / self.asked
+        """Share of the right answers that is lost; what was gained is not set against it."""
+        return self.lost / self.right
 
 
 @dataclass(frozen=True)
@@ -100,20 +101,23 @@ def read_items(folder: Path, question: str | None) -> list[Item]:
 
 def _lines(file: Path) -> Iterator[Item]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{file}: {one_line(error)[:200]}; expected UTF-8, a JSON object a line") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             told = json.loads(line)
             path, question, answer = file.parent / told["image"], told["question"], told.get("answer")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            inside = path.resolve().is_relative_to(file.parent.resolve())
+            line.encode()
+            f"{question}{answer}".encode()
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError) as error:
             raise FileError(f"{file}, line {number}: expected an object with image and question") from error
         if not isinstance(question, str) or not isinstance(answer, str | None):
             raise FileError(f"{file}, line {number}: question and answer must be text")
-        if not path.resolve().is_relative_to(file.parent.resolve()):
+        if not inside:
             raise FileError(f"{file}, line {number}: {told['image']} lies outside of the folder")
         yield Item(path, question, answer)
 
@@ -124,8 +128,11 @@ def share_of(loss: str | float) -> float:
     Raises:
         ConfigError: If it is no share.
     """
-    budget = Budget.parse(loss)
-    if budget.kind != "fraction":
+    try:
+        budget = Budget.parse(loss)
+    except BudgetError:
+        budget = None
+    if budget is None or budget.kind != "fraction":
         raise ConfigError(f"loss is {loss!r}; expected a share of the answers, such as 2% or 0.02")
     return budget.value
 
@@ -165,6 +172,7 @@ def advise(
         BudgetError: If a budget does not fit the number of tokens.
         ConfigError: If the model cannot answer, or a pruner does not fit it.
         FileError: If a picture cannot be read.
+        InputError: If a question is no text, or the model answers none rightly with all tokens.
     """
     model: Any = loaded.model
     opened: dict[Path, Image.Image] = {path: read_image(path) for path in dict.fromkeys(item.path for item in items)}
@@ -175,7 +183,7 @@ def advise(
     done = 0
 
     def fraction(pruner: Selector | InLLMPruner) -> float:
-        return Budget.parse(pruner.keep).of(total) / total
+        return 0.0 if isinstance(pruner, TextOnly) else Budget.parse(pruner.keep).of(total) / total
 
     def answers() -> list[str]:
         nonlocal done
@@ -193,14 +201,18 @@ def advise(
     first = answers()
     truths = [one if item.answer is None else item.answer for one, item in zip(first, items, strict=True)]
     before = [matches(one, truth) for one, truth in zip(first, truths, strict=True)]
+    if not any(before):
+        raise InputError(
+            f"with all tokens {loaded.name} answers none of {len(items)} questions rightly: nothing to lose"
+        )
 
     def lose(pruner: Selector | InLLMPruner) -> Loss:
         with pruned(model, pruner):
             after = [matches(one, truth) for one, truth in zip(answers(), truths, strict=True)]
         lost = sum(b and not a for b, a in zip(before, after, strict=True))
         gained = sum(a and not b for b, a in zip(before, after, strict=True))
-        high = wilson(lost, len(items))[1]
-        return Loss(pruner.name, str(Budget.parse(pruner.keep)), fraction(pruner), lost, gained, len(items), high)
+        high = wilson(lost, sum(before))[1]
+        return Loss(pruner.name, str(Budget.parse(pruner.keep)), fraction(pruner), lost, gained, sum(before), high)
 
     tried: list[Loss] = []
     failed: set[str] = set()
@@ -211,7 +223,7 @@ def advise(
                 failed.add(pruner.name)
     within = [loss for loss in tried if loss.high <= limit and loss.method not in ("random", "uniform")]
     best = min(within, key=lambda loss: (loss.fraction, loss.lost), default=None)
-    chance = lose(Random(best.keep)) if best is not None else None
+    chance = lose(Random(best.keep)) if best is not None and best.fraction > 0 else None
     known = all(item.answer is not None for item in items)
     return Advice(limit, tried, best, chance, sum(before) if known else None)
 
@@ -222,7 +234,7 @@ def table(advice: Advice) -> Table:
         [
             loss.method,
             loss.keep,
-            f"{loss.lost} of {loss.asked}",
+            f"{loss.lost} of {loss.right}",
             f"{loss.share:.1%}",
             f"{loss.high:.1%}",
             loss.gained,
@@ -236,15 +248,17 @@ def table(advice: Advice) -> Table:
 
 def said(advice: Advice) -> str:
     """Put the advice into a sentence or two."""
-    asked = advice.tried[0].asked if advice.tried else 0
+    asked = advice.tried[0].right if advice.tried else 0
     if advice.best is None:
         least = wilson(0, asked)[1]
         text = f"No budget stays within {advice.limit:.1%} with 95 % confidence."
         if least > advice.limit:
-            text += f" {asked} answers are too few to tell: losing none of them still allows {least:.1%}."
+            text += f" {asked} right answers are too few to tell: losing none of them still allows {least:.1%}."
         return text
     best = advice.best
-    text = f"Keep {best.keep} with {best.method}: {best.lost} of {best.asked} answers lost, at most {best.high:.1%}."
+    text = (
+        f"Keep {best.keep} with {best.method}: {best.lost} of {best.right} right answers lost, at most {best.high:.1%}."
+    )
     if advice.chance is not None and advice.chance.lost <= best.lost:
         text += (
             f" Random selection loses no more at {best.keep} ({advice.chance.lost}): these questions do not need it."

@@ -11,7 +11,7 @@ import torch
 from PIL.Image import Image
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError
+from tamis.core.errors import ConfigError, InputError
 from tamis.core.report import Cell, Table
 from tamis.vision.baselines.simple import All
 from tamis.vision.context import pruned
@@ -57,7 +57,10 @@ def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: If the model is a tower only, or its tokenizer does not know the image token.
+        InputError: If the question is empty or no text.
     """
+    if not question.strip() or question != question.encode(errors="replace").decode():
+        raise InputError(f"question is {question!r}; expected text")
     if loaded.model is None or loaded.tokenizer is None:
         raise ConfigError(f"{loaded.name} is a {loaded.family} tower, which sees but cannot answer; give a LLaVA model")
     tokenizer, config = loaded.tokenizer, loaded.model.config

@@ -188,7 +188,7 @@ def _find(name: str) -> str:
         raise FileError(f"{name}: no config.json; expected a model directory of transformers")
     try:
         config = json.loads(settings.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"{settings}: not readable as JSON ({one_line(error)[:200]})") from error
     if not isinstance(config, dict) or "model_type" not in config:
         raise FileError(f"{settings}: no model_type; expected a model directory of transformers")

@@ -12,12 +12,14 @@ Two stages, as LLaVA has them:
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from tamis.core.errors import ConfigError
+from tamis.core.errors import ConfigError, FileError
+from tamis.core.files import write_whole
 from tamis.core.progress import progress
 from tamis.core.seed import derive
 from tamis.vision.questions import FACTS as SCENE_FACTS
@@ -110,8 +113,8 @@ def train_tiny(
         The model, and its learning curves: loss, and validation accuracy of each kind of question, by step.
 
     Raises:
-        ConfigError: If there is no such device.
-        FileError: If the font of the sprites is not installed.
+        ConfigError: If there is no such device, or the folder holds another training.
+        FileError: If the font of the sprites is not installed, or what the folder holds is damaged.
     """
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     if device not in devices:
@@ -119,8 +122,7 @@ def train_tiny(
     pupil = Pupil(config, training)
     with TemporaryDirectory() as scratch, _quietly(), progress("training", training.steps) as report:
         folder = Path(out if out is not None else scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        last = folder / _LAST
+        last = _claim(folder, config, training)
         trainer = pl.Trainer(
             max_epochs=training.steps // training.round_steps,
             accelerator="gpu" if device == "cuda" else "cpu",
@@ -135,7 +137,7 @@ def train_tiny(
             precision="bf16-mixed",
             reload_dataloaders_every_n_epochs=1,
         )
-        trainer.fit(pupil, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(pupil, ckpt_path=last, weights_only=True)
     model: Any = pupil.model
     return model.to("cpu").eval(), pupil.curves
 
@@ -364,12 +366,40 @@ class _EveryRound(Callback):
         trainer.save_checkpoint(self.folder / _LAST)
 
 
-class _quietly(warnings.catch_warnings):
+@contextmanager
+def _quietly() -> Iterator[None]:
     """Keep Lightning's advice to itself."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    except SystemExit:  # Lightning turns Ctrl-C into an exit
+        raise KeyboardInterrupt from None
 
-    def __enter__(self) -> Any:
-        entered = super().__enter__()
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        return entered
+
+def _claim(folder: Path, config: TinyConfig, training: TinyTraining) -> Path | None:
+    """Write into a folder which training it is for, or refuse it if it holds another; give its checkpoint, if any.
+
+    Raises:
+        ConfigError: If it holds another training.
+        FileError: If its checkpoint is damaged.
+    """
+    told = {**asdict(config), **{k: v for k, v in asdict(training).items() if k not in ("workers", "compiled")}}
+    file, last = folder / "training.json", folder / _LAST
+    if last.exists():
+        try:
+            known = dict(json.loads(file.read_text(encoding="utf-8")))
+            torch.load(last, map_location="cpu", weights_only=True)
+        except Exception as error:  # of json, pickle, zipfile or torch: a damaged file has many faces
+            raise FileError(f"{last}: not the checkpoint of a training; remove {folder}, and train again") from error
+        for name in sorted(told.keys() | known.keys()):
+            if told.get(name) != known.get(name):
+                raise ConfigError(
+                    f"{file}: another training: {name} is {known.get(name)!r} there and {told.get(name)!r} here; "
+                    "give the same to go on with it, or another folder"
+                )
+        return last
+    write_whole(file, json.dumps(told, indent=2, sort_keys=True) + "\n")
+    return None
