@@ -7,8 +7,10 @@ take.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tamis.core.errors import ConfigError
@@ -144,7 +146,11 @@ def save(model: Any, folder: str | Path) -> None:
     import torch
 
     small = copy.deepcopy(model).to("cpu", torch.float16)
-    small.save_pretrained(folder)
-    small.config.dtype = torch.float32
-    small.config.save_pretrained(folder)
-    processor().save_pretrained(folder)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as scratch:
+        small.save_pretrained(scratch)
+        small.config.dtype = torch.float32
+        small.config.save_pretrained(scratch)
+        processor().save_pretrained(scratch)
+        for file in sorted(Path(scratch).iterdir()):
+            os.replace(file, Path(folder) / file.name)

@@ -39,6 +39,7 @@ NAMED: dict[str, int] = {
 }
 """What a patch can be asked to name, and how many names there are."""
 _IGNORED = -100
+_CHUNK = 64
 
 
 def kind_of(number: int) -> Kind:
@@ -88,17 +89,17 @@ def write_scenes(out: str | Path, *, kind: Kind, split: str, count: int, seed: i
     """
     folder = Path(out)
     draw, ask = KINDS[kind]
-    drawn = draw.draw(seed, split, 0, count)
-    asked = ask.ask(drawn)
-    files = [f"{kind}-{split}-{number:04}.png" for number in range(count)]
-    for file, image in zip(files, drawn.images, strict=True):
-        buffer = io.BytesIO()
-        Image.fromarray(image.transpose(1, 2, 0)).save(buffer, format="PNG")
-        write_whole(folder / file, buffer.getvalue())
-    told = zip(asked.scene.tolist(), asked.kind, asked.text, asked.answer, strict=True)
-    lines = [
-        {"image": files[row], "kind": about, "question": text, "answer": answer} for row, about, text, answer in told
-    ]
+    lines = []
+    for start in range(0, count, _CHUNK):
+        drawn = draw.draw(seed, split, start, min(start + _CHUNK, count))
+        asked = ask.ask(drawn)
+        files = [f"{kind}-{split}-{number:04}.png" for number in drawn.index.tolist()]
+        for file, image in zip(files, drawn.images, strict=True):
+            buffer = io.BytesIO()
+            Image.fromarray(image.transpose(1, 2, 0)).save(buffer, format="PNG")
+            write_whole(folder / file, buffer.getvalue())
+        for row, about, text, answer in zip(asked.scene.tolist(), asked.kind, asked.text, asked.answer, strict=True):
+            lines.append({"image": files[row], "kind": about, "question": text, "answer": answer})
     questions_file = folder / "questions.jsonl"
     write_whole(questions_file, "".join(json.dumps(line) + "\n" for line in lines))
     return questions_file
