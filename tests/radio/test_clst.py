@@ -161,10 +161,10 @@ def count(dims: list[int], depths: list[int], kernels: list[int], classes: int) 
 @pytest.mark.parametrize(
     ("config", "golden"),
     [
-        (ClSTConfig.tiny(), 508_507),
-        (ClSTConfig.small(), 1_249_483),
-        (ClSTConfig.base(), 3_831_795),
-        (ClSTConfig.large(), 19_411_747),
+        (ClSTConfig.tiny(), 533_595),
+        (ClSTConfig.small(), 1_305_547),
+        (ClSTConfig.base(), 3_931_123),
+        (ClSTConfig.large(), 19_609_379),
         (clst_config(), None),
     ],
 )
@@ -279,12 +279,12 @@ def test_batch_norm_normalises_channels_over_all_tokens_and_keeps_the_strength_o
     network = clst(norm="batch")
     assert not [module for module in network.modules() if isinstance(module, torch.nn.LayerNorm)]
     assert parameters(network) == parameters(clst(norm="layer"))
-    tokens = torch.randn(3, 5, 8) * torch.arange(1.0, 6.0)[:, None]
+    tokens = torch.randn(200, 5, 8, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 6.0)[:, None]
     with torch.no_grad():
         got = network.norm(tokens)
-    rows = tokens.reshape(15, 8).numpy()
+    rows = tokens.reshape(1000, 8).numpy()
     wanted = (rows - rows.mean(axis=0)) / np.sqrt(rows.var(axis=0) + 1e-5)
-    np.testing.assert_allclose(got.reshape(15, 8).numpy(), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got.reshape(1000, 8).numpy(), wanted, rtol=1e-4, atol=1e-5)
     strength = torch.linalg.vector_norm(got, dim=2).mean(dim=0)
     assert (strength.diff() > 0).all()
 

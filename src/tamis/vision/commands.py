@@ -161,7 +161,7 @@ def evaluate(
     kind: Literal["scenes", "sprites"] = "scenes",
     split: Literal["validation", "test", "ood"] = "test",
     count: Count = 500,
-    positions: Literal["own", "original", "contiguous"] = "own",
+    positions: Literal["own", "original", "contiguous"] = "original",
     out: Path = Path("tamis-eval"),
     seed: int = 0,
     device: str = "cpu",
