@@ -58,7 +58,7 @@ PARTS = {
     "closest": Part(("tamis", "cdpruner", "divprune"), BUDGETS[1:]),
     "layers": Part((), ("25%", "10%", "5%")),
     "inside": Part((*INSIDE, "tamis", "random"), count=256),
-    "sprites": Part(METHODS, kind="sprites", count=1000),
+    "sprites": Part(METHODS, kind="sprites"),
     "ood": Part(PEERS, BUDGETS[1:4], split="ood", count=500),
     "second": Part(PEERS, BUDGETS[1:4], count=500),
 }
@@ -163,11 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
             for run in lines_of(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
                 positions = run.config["positions"]
                 headline = PARTS[name].headline and (positions == "original" or run.method == "text-only")
-                made_line = replace(
-                    run, config={**run.config, "part": name, **({"headline": True} if headline else {})}
-                )
+                told_too = {"part": name, "headline": True} if headline else {"part": name}
                 if told.write:
-                    lines.append(made_line)
+                    lines.append(replace(run, config=run.config | told_too))
     except TamisError as error:
         return lines.fail("vision_answers", one_line(error), error.exit_code)
     return 0

@@ -28,8 +28,8 @@ from tamis.vision.evaluation import CONTROLS, check_vocabulary
 from tamis.vision.loading import Loaded
 from tamis.vision.metrics import bootstrap
 from tamis.vision.panel import heat
-from tamis.vision.tiny import BOS, IMAGE, TOKENS
-from tamis.vision.tiny_data import tokens_of
+from tamis.vision.tiny import TOKENS
+from tamis.vision.tiny_data import prompts
 from tamis.vision.tower import extent, look
 from tamis.vision.view import Reads
 
@@ -173,21 +173,16 @@ def premises(loaded: Loaded, *, split: str = "test", count: int = 100, seed: int
     view = look(loaded.tower, pixels.to(loaded.device), Reads(rows=tuple(range(run))), loaded.layers)
     of_scenes = torch.stack([view.rows[block].mean(1).cpu() for block in range(run)], dim=1)
     maps = {"cls": of_scenes[asked.scene[chosen]]}
-    texts = [tokens_of(asked.text[number]) for number in chosen]
     layers = model.config.get_text_config().num_hidden_layers
     maps |= {name: torch.zeros(len(chosen), layers, TOKENS) for name in ("prompt", "response")}
-    for length in sorted({len(text) for text in texts}):
-        group = [number for number, text in enumerate(texts) if len(text) == length]
-        for start in range(0, len(group), _CHUNK):
-            part = group[start : start + _CHUNK]
-            ids = torch.tensor([[BOS, *[IMAGE] * TOKENS, *texts[number]] for number in part])
-            batch = {
-                "input_ids": ids.to(loaded.device),
-                "attention_mask": torch.ones_like(ids).to(loaded.device),
-                "pixel_values": pixels[asked.scene[[chosen[number] for number in part]]].to(loaded.device),
-            }
-            image, words, response = slice(1, 1 + TOKENS), slice(1 + TOKENS, -1), slice(-1, None)
-            maps["prompt"][part], maps["response"][part] = _rows(model, batch, image, words, response)
+    image, words, response = slice(1, 1 + TOKENS), slice(1 + TOKENS, -1), slice(-1, None)
+    for part, ids in prompts([asked.text[number] for number in chosen], _CHUNK):
+        batch = {
+            "input_ids": ids.to(loaded.device),
+            "attention_mask": torch.ones_like(ids).to(loaded.device),
+            "pixel_values": pixels[asked.scene[[chosen[number] for number in part]]].to(loaded.device),
+        }
+        maps["prompt"][part], maps["response"][part] = _rows(model, batch, image, words, response)
     maps = {name: one / one.sum(-1, keepdim=True) for name, one in maps.items()}
     wanted = torch.from_numpy(asked.patches[chosen])
     aucs = {

@@ -13,14 +13,12 @@ from PIL.Image import Image
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError, InputError
 from tamis.core.report import Cell, Table
-from tamis.vision.baselines.simple import All
+from tamis.vision.baselines.simple import BLIND, All
 from tamis.vision.context import pruned
 from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.loading import Loaded
 from tamis.vision.selector import Selector
 
-_BLIND = ("all", "text-only", "random", "uniform")
-"""Methods that do not go by what a picture shows."""
 REPEATS = 3
 """How often the time to the first token is taken; the median is told."""
 
@@ -179,7 +177,7 @@ def _against_chance(answers: Sequence[Answer]) -> list[str]:
     """Say where random selection of as many tokens does as well as a method, or better."""
     notes = []
     for chance in (one for one in answers if one.method == "random"):
-        others = [one for one in answers if one.keep == chance.keep and one.method not in _BLIND]
+        others = [one for one in answers if one.keep == chance.keep and one.method not in BLIND]
         if worse := [one.method for one in others if chance.same and not one.same]:
             notes.append(
                 f"At {chance.keep} random selection gives the unpruned answer where {', '.join(worse)} does not: what "

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from tamis.core.budget import Budget
@@ -30,8 +30,8 @@ from tamis.vision.metrics import bootstrap
 from tamis.vision.questions import Questions
 from tamis.vision.scenes import Scenes
 from tamis.vision.selector import Selector, choose
-from tamis.vision.tiny import BOS, IMAGE, TOKENS
-from tamis.vision.tiny_data import KINDS, ROOM, Kind, pack, read, tokens_of
+from tamis.vision.tiny import TOKENS
+from tamis.vision.tiny_data import KINDS, ROOM, Kind, pack, prompts, read, tokens_of
 from tamis.vision.tower import extent, look
 from tamis.vision.view import View
 from tamis.vision.vocabulary import vocabulary
@@ -88,8 +88,17 @@ class Sheet:
 
     def accuracy(self, key: Key, *kinds: str) -> float:
         """Share of right answers to the questions of some kinds."""
+        return self.mean(self.marks[key].right, *kinds)
+
+    def mean(self, values: Shaped[np.ndarray, " questions"], *kinds: str) -> float:
+        """Mean of a number for each question over the questions of some kinds."""
         about = self.about(*kinds)
-        return float((self.marks[key].right * about).sum() / about.sum())
+        return float((values * about).sum() / about.sum())
+
+    @property
+    def everything(self) -> Key:
+        """The unpruned model."""
+        return next(key for key in self.marks if key[0] == "all")
 
 
 def examine(
@@ -236,24 +245,19 @@ class _Sight:
     @torch.inference_mode()
     def _one_by_one(self, pruner: Selector | InLLMPruner) -> Tensor:
         """Ask every question by itself on the stock route, those of one length together."""
-        texts = [tokens_of(text) for text in self.questions.text]
-        answers = torch.zeros(len(texts), len(vocabulary()))
-        for length in sorted({len(text) for text in texts}):
-            group = [number for number, text in enumerate(texts) if len(text) == length]
-            for start in range(0, len(group), _CHUNK):
-                chosen = group[start : start + _CHUNK]
-                ids = torch.tensor([[BOS, *[IMAGE] * TOKENS, *texts[number]] for number in chosen])
-                batch = {
-                    "input_ids": ids.to(self.loaded.device),
-                    "attention_mask": torch.ones_like(ids).to(self.loaded.device),
-                    "pixel_values": self.pixels[self.questions.scene[chosen]],
-                }
-                if isinstance(pruner, Selector):
-                    logits = self.model(**pruner.prepare(self.model, **batch)).logits[:, -1]
-                else:
-                    with pruned(self.model, pruner):
-                        logits = self.model(**batch).logits[:, -1]
-                answers[chosen] = logits.float().log_softmax(dim=-1).cpu()
+        answers = torch.zeros(len(self.questions), len(vocabulary()))
+        for chosen, ids in prompts(self.questions.text, _CHUNK):
+            batch = {
+                "input_ids": ids.to(self.loaded.device),
+                "attention_mask": torch.ones_like(ids).to(self.loaded.device),
+                "pixel_values": self.pixels[self.questions.scene[chosen]],
+            }
+            if isinstance(pruner, Selector):
+                logits = self.model(**pruner.prepare(self.model, **batch)).logits[:, -1]
+            else:
+                with pruned(self.model, pruner):
+                    logits = self.model(**batch).logits[:, -1]
+            answers[chosen] = logits.float().log_softmax(dim=-1).cpu()
         return answers
 
     def judge(
@@ -294,8 +298,8 @@ def _line(sheet: Sheet, key: Key) -> Run:
     method, keep, positions = key
     marks, about = sheet.marks[key], sheet.about()
     kinds = sorted(set(sheet.asked))
-    metrics = {"accuracy": sheet.accuracy(key), "agreement": float((marks.same * about).sum() / about.sum())}
-    metrics["divergence_nats"] = float((marks.divergence * about).sum() / about.sum())
+    metrics = {"accuracy": sheet.accuracy(key), "agreement": sheet.mean(marks.same)}
+    metrics["divergence_nats"] = sheet.mean(marks.divergence)
     rests = np.isfinite(marks.recall) & (about > 0)
     if rests.any():
         metrics["answer_token_recall"] = float(marks.recall[rests].mean())
@@ -307,10 +311,9 @@ def _line(sheet: Sheet, key: Key) -> Run:
         for kind in (*CONTROLS,)
         if kind in kinds
     }
-    everything = next(name for name in sheet.marks if name[0] == "all")
-    if key != everything:
-        lost = sheet.marks[everything].right - marks.right
-        metrics["accuracy_lost"] = float((lost * about).sum() / about.sum())
+    if key != sheet.everything:
+        lost = sheet.marks[sheet.everything].right - marks.right
+        metrics["accuracy_lost"] = sheet.mean(lost)
         intervals["accuracy_lost"] = bootstrap(lost, about, sheet.scene)
     ours = ("tamis", keep, positions)
     if ours in sheet.marks and method not in ("tamis", "all"):
@@ -339,6 +342,5 @@ def difference(sheet: Sheet, better: Key, worse: Key, *kinds: str) -> tuple[floa
         worse: The second method.
         kinds: Kinds of questions; without any, those that need an object or a label.
     """
-    about = sheet.about(*kinds)
     gain = sheet.marks[better].right - sheet.marks[worse].right
-    return float((gain * about).sum() / about.sum()), bootstrap(gain, about, sheet.scene)
+    return sheet.mean(gain, *kinds), bootstrap(gain, sheet.about(*kinds), sheet.scene)

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
 from tamis.core.results import Run
-from tamis.vision.evaluation import CONTROLS, Key, Sheet, difference
+from tamis.vision.baselines.simple import BLIND
+from tamis.vision.evaluation import CONTROLS, Key, Sheet, difference, key_of
 from tamis.vision.loading import Loaded
 from tamis.vision.panel import fogged
 from tamis.vision.selector import Selector, choose
@@ -20,8 +21,6 @@ from tamis.vision.tiny_data import KINDS
 from tamis.vision.tower import extent, look
 from tamis.vision.vocabulary import vocabulary
 
-_BLIND = ("all", "text-only", "random", "uniform")
-"""Methods that do not go by what a picture shows."""
 _POSITIONS = ("original", "contiguous")
 _SHOWN = 3
 """Flips that are drawn of a method."""
@@ -35,7 +34,7 @@ def report_on(sheet: Sheet, command: str, panels: Iterable[Picture] = ()) -> Rep
         command: The command line that gives the same.
         panels: Pictures of answers that went wrong, from `flips`.
     """
-    everything = _everything(sheet)
+    everything = sheet.everything
     pictures = len(np.unique(sheet.scene))
     questions = int(sheet.about().sum())
     report = Report(
@@ -67,7 +66,7 @@ def table(sheet: Sheet) -> Table:
     order = sorted(sheet.marks, key=lambda key: (-key[1], -sheet.accuracy(key)))
     for key in order:
         method, keep, positions = key
-        marks, about = sheet.marks[key], sheet.about()
+        marks = sheet.marks[key]
         chance = _against_chance(sheet, key)
         rows.append(
             [
@@ -75,7 +74,7 @@ def table(sheet: Sheet) -> Table:
                 f"{keep:.1%}",
                 positions,
                 round(sheet.accuracy(key), 4),
-                round(float((marks.same * about).sum() / about.sum()), 4),
+                round(sheet.mean(marks.same), 4),
                 None if chance is None else f"{chance[0]:+.3f} [{chance[1][0]:+.3f}, {chance[1][1]:+.3f}]",
                 *(round(sheet.accuracy(key, kind), 3) for kind in kinds),
                 f"{marks.tokens:.0f}",
@@ -101,13 +100,9 @@ def warnings(sheet: Sheet) -> list[str]:
 def _against_chance(sheet: Sheet, key: Key) -> tuple[float, list[float]] | None:
     """Compare with random selection of the same budget, with the same position ids if that was asked too."""
     chances = [name for name in sheet.marks if name[:2] == ("random", key[1])]
-    if key[0] in _BLIND or not chances:
+    if key[0] in BLIND or not chances:
         return None
     return difference(sheet, key, max(chances, key=lambda name: name[2] == key[2]))
-
-
-def _everything(sheet: Sheet) -> Key:
-    return next(key for key in sheet.marks if key[0] == "all")
 
 
 def _budgets(sheet: Sheet) -> list[float]:
@@ -131,7 +126,7 @@ def _curve(sheet: Sheet) -> Picture:
     with matplotlib.rc_context(plot_style()):
         figure = Figure(figsize=(7.2, 4.4))
         axes = figure.subplots()
-        full = sheet.accuracy(_everything(sheet))
+        full = sheet.accuracy(sheet.everything)
         axes.axhline(full, color=PALETTE[-1], linestyle="--", linewidth=1.2, label="all tokens")
         for place, method in enumerate(methods):
             points = {
@@ -160,7 +155,7 @@ def _bars(sheet: Sheet) -> Picture:
     keep = min(_budgets(sheet) or [1.0], key=lambda one: abs(one - 0.1))
     keys = sorted((key for key in sheet.marks if key[1] == keep), key=lambda key: -sheet.accuracy(key))
     best = {key[0]: key for key in reversed(keys)}  # of two position ids the better one
-    keys = [_everything(sheet), *(key for key in keys if best[key[0]] == key)][:7]
+    keys = [sheet.everything, *(key for key in keys if best[key[0]] == key)][:7]
     kinds = list(dict.fromkeys(sheet.asked))
     with matplotlib.rc_context(plot_style()):
         figure = Figure(figsize=(7.2, 4.4))
@@ -188,10 +183,8 @@ def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
     Returns:
         None if there is no such question.
     """
-    from tamis.vision.evaluation import key_of
-
     key, words = key_of(selector), vocabulary()
-    everything = sheet.marks[_everything(sheet)]
+    everything = sheet.marks[sheet.everything]
     turned = (everything.right == 1) & (sheet.marks[key].said != everything.said) & (sheet.about() > 0)
     numbers = np.nonzero(turned)[0]
     numbers = numbers[np.unique(sheet.scene[numbers], return_index=True)[1]][:_SHOWN]
@@ -220,7 +213,7 @@ def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
         pen.text((left, side + 60), answer, fill=(213, 94, 0, 255), font=font)
     buffer = io.BytesIO()
     panel.save(buffer, format="WEBP", quality=88)
-    share = float(turned.sum() / sheet.about().sum())
+    share = sheet.mean(turned)
     return Picture(
         buffer.getvalue(),
         f"Answers that went wrong with what {selector.name} kept",

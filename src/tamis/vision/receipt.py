@@ -9,10 +9,8 @@ from typing import Any
 
 from tamis.core.files import write_whole
 from tamis.core.report import Cell, Details, Facts, Report, Section, Table, size
+from tamis.vision.baselines.simple import BLIND
 from tamis.vision.prune import ROUNDS, Figures, Result
-
-_NO_CHOICE = ("all", "text-only", "random", "uniform")
-"""Methods that do not go by what a picture shows, and so are not held against chance."""
 
 
 def write(result: Result, out: Path, command: str) -> Path:
@@ -106,7 +104,7 @@ def _warnings(result: Result) -> list[str]:
     for (chance_name, keep), chance in result.figures.items():
         if chance_name != "random" or chance.cover is None:
             continue
-        others = {name: of for (name, kept), of in result.figures.items() if kept == keep and name not in _NO_CHOICE}
+        others = {name: of for (name, kept), of in result.figures.items() if kept == keep and name not in BLIND}
         low = [f"{name} {_two(of.cover)}" for name, of in others.items() if (of.cover or 0) < chance.cover - 0.01]
         if low:
             thin.append(f"at {keep}, {_two(chance.cover)} against {', '.join(low)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from tamis.core.files import write_whole
 from tamis.vision import questions, scenes, sprites
 from tamis.vision.lettering import WORDS
 from tamis.vision.scenes import LABEL_COLORS, TRAITS, Scenes
-from tamis.vision.tiny import BOS, EOS, PAD, TOKENS
+from tamis.vision.tiny import BOS, EOS, IMAGE, PAD, TOKENS
 from tamis.vision.vocabulary import vocabulary
 
 Kind = Literal["scenes", "sprites"]
@@ -128,6 +129,24 @@ def _numbers() -> dict[str, int]:
 def tokens_of(text: str) -> tuple[int, ...]:
     """Turn words and marks, separated by spaces, into tokens."""
     return tuple(_numbers()[word] for word in text.split())
+
+
+def prompts(texts: Sequence[str], most: int) -> Iterator[tuple[list[int], Int[Tensor, "questions length"]]]:
+    """Write the prompts of questions, each with a picture of its own; those of one length come together.
+
+    Args:
+        texts: Questions.
+        most: How many come together at most.
+
+    Yields:
+        Numbers of some of the questions, and their token ids.
+    """
+    tokens = [tokens_of(text) for text in texts]
+    for length in sorted({len(one) for one in tokens}):
+        group = [number for number, one in enumerate(tokens) if len(one) == length]
+        for start in range(0, len(group), most):
+            chosen = group[start : start + most]
+            yield chosen, torch.tensor([[BOS, *[IMAGE] * TOKENS, *tokens[number]] for number in chosen])
 
 
 def pack(asked: questions.Questions, size: int, room: int) -> dict[str, Tensor]:

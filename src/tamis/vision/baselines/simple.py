@@ -13,6 +13,9 @@ from tamis.vision.config import Layout
 from tamis.vision.selector import Selection, Selector, keep_tokens
 from tamis.vision.view import View
 
+BLIND = ("all", "text-only", "random", "uniform")
+"""Names of the methods here: they do not go by what a picture shows, and so are not held against chance."""
+
 
 @dataclass(frozen=True)
 class All(Selector):
