@@ -19,7 +19,7 @@ def clips() -> list[Clip]:
         for take, seconds in (("1", 0.5), ("2", 4.0)):
             tone = np.sin(2 * np.pi * hertz * np.arange(round(8000 * seconds)) / 8000)
             samples = np.concatenate([np.zeros(800), tone, np.zeros(2400)]).astype(np.float32)
-            made.append(Clip(samples, label, f"a {label} tone sounds", f"{label}-{take}"))
+            made.append(Clip(samples, label, (f"a {label} tone sounds",), f"{label}-{take}"))
     return made
 
 
@@ -51,14 +51,12 @@ def test_captions_say_the_events_in_the_order_in_which_they_happen() -> None:
     seen = set()
     for mixture in compose(clips(), 200, config):
         order = [event.label for event in mixture.events]
-        spoken = sorted(set(order), key=mixture.caption.index)
-        if " after " in mixture.caption:
-            spoken.reverse()
-        if mixture.pattern == "twice":
-            assert order == spoken * 2
-        else:
-            assert order == spoken
-        seen.add(mixture.caption.replace("low", "x").replace("middle", "x").replace("high", "x"))
+        for caption in mixture.captions:
+            spoken = sorted(set(order), key=caption.index)
+            if " after " in caption:
+                spoken.reverse()
+            assert order == (spoken * 2 if mixture.pattern == "twice" else spoken)
+            seen.add(caption.replace("low", "x").replace("middle", "x").replace("high", "x"))
     assert len(seen) == 4 + 2 + 3
 
 
@@ -78,7 +76,7 @@ def test_a_mixture_depends_on_its_seed_and_number_alone() -> None:
     for one, same in zip(few, many, strict=False):
         assert np.array_equal(one.samples, same.samples)
         assert one[1:] == same[1:]
-    assert next(compose(clips(), 1, CONFIG, seed=1)).caption != few[0].caption
+    assert next(compose(clips(), 1, CONFIG, seed=1)).captions != few[0].captions
 
 
 def test_an_event_is_no_longer_than_the_longest_and_without_the_silence_around_it() -> None:
@@ -95,9 +93,14 @@ def test_where_a_clip_sounds_is_found_to_ten_milliseconds() -> None:
 def test_clips_that_make_no_mixture_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"clips of 2 kinds \(low, middle\)"):
         next(compose(clips()[:4], 1, CONFIG))
-    silent = [Clip(np.zeros(800, np.float32), label, label, label) for label in "abc"]
+    silent = [Clip(np.zeros(800, np.float32), label, (label,), label) for label in "abc"]
     with pytest.raises(InputError, match="a clip is silent"):
         next(compose(silent, 1, CONFIG))
+
+
+def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
+    for mixture in compose(clips(), 50, ComposeConfig(rate=8000, patterns=("then",), captions=4)):
+        assert len(set(mixture.captions)) == 4
 
 
 @pytest.mark.parametrize(
@@ -105,6 +108,7 @@ def test_clips_that_make_no_mixture_are_refused() -> None:
     [
         ({"patterns": ("two",)}, "expected some of one, twice"),
         ({"seconds": 5.0}, "three events with gaps of 1 s need 9.5 s"),
+        ({"captions": 0}, "expected at least 1"),
         ({"rate": 100}, "at least 1000 Hz"),
         ({"gain_db": (0.0, -9.0)}, r"\(least, greatest\)"),
     ],

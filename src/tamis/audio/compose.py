@@ -7,17 +7,21 @@ Sources are never shared between splits if the clips are not: split the clips fi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tamis.core.errors import ConfigError, InputError
+from tamis.audio.sound import read
+from tamis.core.errors import ConfigError, InputError, TamisError, one_line
 from tamis.core.seed import generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+
+    from tamis.audio.data import Collection
 
 PATTERNS = ("one", "twice", "then", "while", "three")
 """What can happen in a mixture."""
@@ -29,6 +33,19 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
     "three": ("{a}, then {b}, then {c}", "first {a}, then {b} and at last {c}"),
 }
 """`{b} after {a}` says the order the other way round, so that the order of words does not give it away."""
+PHRASES: Mapping[str, tuple[str, ...]] = {
+    "dog bark": ("a dog barks", "a barking dog", "barking"),
+    "rain": ("rain falls", "it is raining", "falling rain"),
+    "sea waves": ("sea waves break", "waves of the sea", "the surf"),
+    "baby cry": ("a baby cries", "a crying baby", "an infant is crying"),
+    "clock tick": ("a clock ticks", "a ticking clock", "ticking"),
+    "person sneeze": ("a person sneezes", "somebody sneezes", "a sneeze"),
+    "helicopter": ("a helicopter flies", "a helicopter", "rotor blades of a helicopter"),
+    "chainsaw": ("a chainsaw runs", "a chainsaw", "somebody saws with a chainsaw"),
+    "rooster": ("a rooster crows", "a crowing rooster", "a cock crows"),
+    "fire crackling": ("a fire crackles", "a crackling fire", "flames crackle"),
+}
+"""What happens, for the labels of ESC-10."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +56,8 @@ class Clip:
     """Mono."""
     label: str
     """What kind of sound; clips of one kind share it."""
-    phrase: str
-    """What happens, as it stands in a caption: "a dog barks"."""
+    phrases: tuple[str, ...]
+    """What happens, as it may stand in a caption: "a dog barks", "a barking dog"."""
     source: str
     """The recording that it was cut from."""
 
@@ -63,8 +80,8 @@ class Mixture(NamedTuple):
 
     samples: Float32[np.ndarray, " samples"]
     """Mono, at most 1 in magnitude."""
-    caption: str
-    """What happens, in words."""
+    captions: tuple[str, ...]
+    """What happens, in other words each time as far as there are any."""
     events: tuple[Event, ...]
     """In the order in which they begin."""
     pattern: str
@@ -89,6 +106,8 @@ class ComposeConfig:
     """Level of the white noise beneath, against an event at 0 dB."""
     patterns: tuple[str, ...] = PATTERNS
     """Which patterns, drawn evenly."""
+    captions: int = 3
+    """Sentences for each mixture."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no mixture."""
@@ -100,6 +119,8 @@ class ComposeConfig:
                 f"seconds is {self.seconds:g} and longest {self.longest:g}; three events with gaps of "
                 f"{self.gap[1]:g} s need {3 * self.longest + 2 * self.gap[1]:g} s"
             )
+        if self.captions < 1:
+            raise ConfigError(f"captions is {self.captions}; expected at least 1")
         if self.rate < 1000 or not 0 <= self.gap[0] <= self.gap[1] or self.gain_db[0] > self.gain_db[1]:
             raise ConfigError(
                 f"rate is {self.rate}, gap {self.gap} and gain_db {self.gain_db}; "
@@ -120,10 +141,12 @@ def compose(
 
     Raises:
         ConfigError: If there are fewer than three kinds of sound.
-        InputError: If a clip is silent.
+        InputError: If a clip is silent, or has no phrase.
     """
     kinds: dict[str, list[Clip]] = {}
     for clip in clips:
+        if not clip.phrases:
+            raise InputError(f"a clip of {clip.label!r} has no phrase; say what happens in it")
         kinds.setdefault(clip.label, []).append(clip)
     if len(kinds) < 3:
         raise ConfigError(f"clips of {len(kinds)} kinds ({', '.join(kinds)}); a mixture of three needs three")
@@ -135,6 +158,36 @@ def compose(
         drawn = [kinds[labels[i]] for i in rng.choice(len(labels), wanted, replace=False)]
         chosen = [of_kind[rng.integers(len(of_kind))] for of_kind in drawn]
         yield _mixture(chosen, pattern, config, rng)
+
+
+def clips_of(
+    collection: Collection, rate: int = ComposeConfig.rate, phrases: Mapping[str, tuple[str, ...]] = PHRASES
+) -> list[Clip]:
+    """Read the labelled clips of a collection; silent ones and those that cannot be read are left out, with a warning.
+
+    Args:
+        collection: From `load`, with labels; its first label is a clip's kind.
+        rate: Samples a second, to which all are converted.
+        phrases: What happens, by label; else the clip's captions say it, or the label itself.
+
+    Raises:
+        InputError: If no clip is left.
+    """
+    made = []
+    for item in collection.here:
+        if not item.labels or item.path is None:
+            continue
+        label = item.labels[0]
+        try:
+            samples = read(item.path, rate).samples
+            active(samples, rate)
+        except TamisError as error:
+            warnings.warn(f"{item.id} is left out: {one_line(error)}", stacklevel=2)
+            continue
+        made.append(Clip(samples, label, phrases.get(label) or item.captions or (label,), item.source or item.id))
+    if not made:
+        raise InputError(f"{collection.name}: has no clip with a label and a sound; give a data set with labels")
+    return made
 
 
 def active(samples: Float32[np.ndarray, " samples"], rate: int, below_db: float = 35.0) -> slice:
@@ -171,11 +224,14 @@ def _mixture(chosen: list[Clip], pattern: str, config: ComposeConfig, rng: np.ra
     for (clip, part), start in zip(parts, starts, strict=True):
         samples[start : start + len(part)] += part * 10 ** (rng.uniform(*config.gain_db) / 20)
         events.append(Event(clip.label, clip.source, start / config.rate, (start + len(part)) / config.rate))
-    wording = _WORDINGS[pattern][rng.integers(len(_WORDINGS[pattern]))]
-    caption = wording.format_map(dict(zip("abc", (clip.phrase for clip in chosen), strict=False)))
+    wordings = rng.permutation(_WORDINGS[pattern])
+    captions = []
+    for number in range(config.captions):
+        said = [clip.phrases[rng.integers(len(clip.phrases))] for clip in chosen]
+        captions.append(wordings[number % len(wordings)].format_map(dict(zip("abc", said, strict=False))))
     loudest = float(np.abs(samples).max())
     scaled = (samples / max(1.0, loudest)).astype(np.float32)
-    return Mixture(scaled, caption, tuple(sorted(events, key=lambda event: event.start_s)), pattern)
+    return Mixture(scaled, tuple(captions), tuple(sorted(events, key=lambda event: event.start_s)), pattern)
 
 
 def _part(clip: Clip, config: ComposeConfig, rng: np.random.Generator) -> Float32[np.ndarray, " samples"]:

@@ -1,4 +1,4 @@
-"""How a joint space of sounds and sentences is trained: frozen, flat, without torch."""
+"""What a joint space of sounds and sentences is, and how it is trained: frozen, flat, without torch."""
 
 from __future__ import annotations
 
@@ -67,3 +67,89 @@ class CLSRConfig:
             raise ConfigError(f"tau_range is {self.tau_range}; expected (least, greatest)")
         if self.neighbours < 1:
             raise ConfigError(f"neighbours is {self.neighbours}; expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointConfig:
+    """A joint space: two heads on encoders of sounds and of sentences. All sizes are our choice."""
+
+    sound: str = "aisfx-overlap"
+    """Encoder of sounds; see `tamis.audio.encoders`. "mel-cnn" is tamis's own and saved with the space."""
+    text: str = "minilm"
+    """Encoder of sentences. "words" is tamis's own and saved with the space."""
+    sound_width: int = 512
+    """Numbers that the encoder gives for a window."""
+    text_width: int = 384
+    """Numbers that the encoder gives for a token."""
+    sound_fingerprint: str = ""
+    """Of the encoder that the heads were trained on; "" where it is saved with the space."""
+    text_fingerprint: str = ""
+    """The same for sentences."""
+    vocabulary: tuple[int, int] = (0, 0)
+    """Number and bytes of the word pieces of "words", which are saved with the space."""
+    joint: int = 256
+    """Dimensions of the joint space."""
+    hidden: int = 256
+    """Width of the heads."""
+    layers: int = 1
+    """Transformer layers over windows and over tokens, which see their order; 0 averages at once, as in Mei et al."""
+    heads: int = 4
+    """Attention heads of a layer."""
+    dropout: float = 0.2
+    """In the heads, while training."""
+    seconds: float = 10.0
+    """A longer sound is embedded in stretches of this length, and their mean is its embedding."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no space."""
+        for name in ("sound_width", "text_width", "joint", "hidden", "heads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
+        object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
+        if self.layers < 0 or len(self.vocabulary) != 2 or min(self.vocabulary) < 0:
+            raise ConfigError(f"layers is {self.layers}, vocabulary {self.vocabulary}; expected 0 or more, and two")
+        if self.hidden % self.heads:
+            raise ConfigError(f"hidden is {self.hidden} and heads {self.heads}; expected a multiple")
+        if not 0 <= self.dropout < 1 or not self.seconds > 0:
+            raise ConfigError(
+                f"dropout is {self.dropout} and seconds {self.seconds}; expected 0 to less than 1, and more than 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a joint space is trained. All numbers are our choice."""
+
+    epochs: int = 30
+    """Times that every pair is seen, with one of its captions each time."""
+    batch: int = 128
+    """Pairs in a batch."""
+    learning_rate: float = 1e-3
+    """The highest of the one-cycle schedule of AdamW."""
+    weight_decay: float = 0.01
+    """Of AdamW."""
+    noise: float = 0.1
+    """Deviation of the noise on standardised latents; on frozen encoders, it is all the augmentation there is."""
+    tune: bool = False
+    """Whether the encoders are trained too; those of tamis always can be, others if they say so."""
+    patience: int | None = None
+    """Epochs without a better validation after which it stops; by default it does not."""
+    seed: int = 0
+    """Of the heads, the order of the pairs, and the noise."""
+    threads: int = 1
+    """Of torch, on the processor."""
+
+    def __post_init__(self) -> None:
+        """Refuse what trains nothing."""
+        for name in ("epochs", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.batch < 2:
+            raise ConfigError(f"batch is {self.batch}; expected at least 2: one pair has nothing to differ from")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"patience is {self.patience}; expected at least 1")
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf or not self.noise >= 0:
+            raise ConfigError(
+                f"learning_rate is {self.learning_rate}, weight_decay {self.weight_decay} and noise {self.noise}; "
+                "expected more than 0, and 0 or more"
+            )

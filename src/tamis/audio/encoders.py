@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,17 @@ def load_text_encoder(name: str) -> TextEncoder:
 
         return MiniLM.load()
     raise ConfigError(f"{name!r} is no encoder of sentences; {nearest(name, ('minilm', 'clap:ID', 'st:ID'))}")
+
+
+def positions(length: int, width: int) -> Float[Tensor, "length width"]:
+    """Give sinusoidal positions.
+
+    Source:
+        Attention Is All You Need (arXiv 1706.03762), section 3.5.
+    """
+    angles = torch.arange(length)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
+    both = torch.stack([angles.sin(), angles.cos()], dim=2).reshape(length, -1)
+    return both[:, :width]
 
 
 def fingerprint(module: nn.Module, *told: object) -> str:

@@ -1,0 +1,323 @@
+"""Sounds and sentences as encoders see them, computed once: what heads are trained on and judged with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from tamis.audio.compose import Event, Mixture
+from tamis.audio.encoders import SoundEncoder, TextEncoder
+from tamis.audio.sound import DEFAULT, Limits, Sound, read, resample
+from tamis.core.errors import ConfigError, FileError, InputError, TamisError, one_line
+from tamis.core.files import write_whole
+from tamis.core.progress import progress
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int, Shaped
+
+    from tamis.audio.data import Collection
+
+
+class Described(NamedTuple):
+    """A sound and what is said of it."""
+
+    id: str
+    """Unique in its set."""
+    sound: Sound
+    """What is heard."""
+    captions: tuple[str, ...]
+    """What is said."""
+    labels: tuple[str, ...] = ()
+    """Kinds of sound."""
+    events: tuple[Event, ...] = ()
+    """When they happen, where that is known."""
+    pattern: str = ""
+    """Of a mixture."""
+
+
+class Rows(NamedTuple):
+    """Sequences of different lengths, one after another."""
+
+    values: Shaped[np.ndarray, rows * shape]
+    """A row for each window or token."""
+    starts: Int[np.ndarray, " items_1"]
+    """Where each sequence starts, and at last where the last one ends."""
+
+    @classmethod
+    def of(cls, sequences: Sequence[np.ndarray]) -> Rows:
+        """Put sequences one after another."""
+        lengths = [len(sequence) for sequence in sequences]
+        return cls(np.concatenate(list(sequences)), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    @property
+    def count(self) -> int:
+        """Number of sequences."""
+        return len(self.starts) - 1
+
+    def item(self, index: int) -> Shaped[np.ndarray, length * shape]:
+        """Give one sequence."""
+        return self.values[self.starts[index] : self.starts[index + 1]]
+
+    def take(self, chosen: Sequence[int] | Int[np.ndarray, " chosen"]) -> Rows:
+        """Give some of the sequences, in the order asked for."""
+        return Rows.of([self.item(int(i)) for i in chosen])
+
+    def padded(
+        self, chosen: Sequence[int] | Int[np.ndarray, " chosen"]
+    ) -> tuple[Shaped[np.ndarray, "chosen longest *shape"], Bool[np.ndarray, "chosen longest"]]:
+        """Give some of the sequences, filled up with zeros, and where they are not filled up."""
+        lengths = np.diff(self.starts)[chosen]
+        mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+        out = np.zeros((*mask.shape, *self.values.shape[1:]), self.values.dtype)
+        out[mask] = np.concatenate([self.item(int(i)) for i in chosen])
+        return out, mask
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A set of sounds with sentences, as two encoders see it."""
+
+    dataset: str
+    """Name and hash of what was encoded."""
+    ids: tuple[str, ...]
+    """Of the sounds."""
+    sounds: Rows
+    """Latents of each sound's windows; what the encoder looks at, where it is to be trained."""
+    sentences: Rows
+    """Latents of each sentence's tokens; the tokens themselves, where the encoder is to be trained."""
+    owners: Int[np.ndarray, " sentences"]
+    """Number of each sentence's sound."""
+    captions: tuple[str, ...]
+    """The sentences."""
+    labels: tuple[tuple[str, ...], ...]
+    """Of each sound."""
+    events: tuple[tuple[Event, ...], ...]
+    """Of each sound; empty where they are not known."""
+    patterns: tuple[str, ...]
+    """Of each sound that is a mixture."""
+    encoders: Mapping[str, str]
+    """`sound` and `text`: names; `sound_fingerprint` and `text_fingerprint`; `prepared`: "yes" or "no"."""
+    missing: tuple[str, ...] = ()
+    """What could not be read: id, and why."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def subset(self, chosen: Sequence[int] | Int[np.ndarray, " chosen"], name: str) -> Encoded:
+        """Give some of the sounds with their sentences.
+
+        Args:
+            chosen: Numbers of sounds.
+            name: Of the subset, in front of the hash of its ids.
+        """
+        where = {int(old): new for new, old in enumerate(chosen)}
+        said = [i for i, owner in enumerate(self.owners) if int(owner) in where]
+        ids = tuple(self.ids[int(i)] for i in chosen)
+        digest = hashlib.sha256(json.dumps([self.dataset, ids]).encode()).hexdigest()
+        return replace(
+            self,
+            dataset=f"{name}@sha256:{digest}",
+            ids=ids,
+            sounds=self.sounds.take(chosen),
+            sentences=self.sentences.take(said),
+            owners=np.array([where[int(self.owners[i])] for i in said], np.int64),
+            captions=tuple(self.captions[i] for i in said),
+            labels=tuple(self.labels[int(i)] for i in chosen),
+            events=tuple(self.events[int(i)] for i in chosen),
+            patterns=tuple(self.patterns[int(i)] for i in chosen),
+            missing=(),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file.
+
+        Raises:
+            FileError: If it cannot be written.
+        """
+        told = {
+            name: getattr(self, name)
+            for name in ("dataset", "ids", "captions", "labels", "events", "patterns", "missing")
+        }
+        tensors = {
+            "sounds": np.ascontiguousarray(self.sounds.values),
+            "sound_starts": self.sounds.starts,
+            "sentences": np.ascontiguousarray(self.sentences.values),
+            "sentence_starts": self.sentences.starts,
+            "owners": self.owners,
+        }
+        text = json.dumps({**told, "encoders": dict(self.encoders)})
+        return write_whole(path, safetensors.numpy.save(tensors, {"tamis": text}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Encoded:
+        """Read what `save` wrote.
+
+        Raises:
+            FileError: If it is missing or damaged.
+        """
+        try:
+            with safe_open(path, "numpy") as file:
+                told = json.loads(file.metadata()["tamis"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+            return cls(
+                dataset=told["dataset"],
+                ids=tuple(told["ids"]),
+                sounds=Rows(tensors["sounds"], tensors["sound_starts"]),
+                sentences=Rows(tensors["sentences"], tensors["sentence_starts"]),
+                owners=tensors["owners"],
+                captions=tuple(told["captions"]),
+                labels=tuple(map(tuple, told["labels"])),
+                events=tuple(tuple(Event(*event) for event in events) for events in told["events"]),
+                patterns=tuple(told["patterns"]),
+                encoders=told["encoders"],
+                missing=tuple(told["missing"]),
+            )
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{path}: no encoded sounds ({one_line(error)}); encode them again") from error
+
+
+def encode(
+    sounds: Iterable[Described | TamisError],
+    name: str,
+    sound_encoder: SoundEncoder,
+    text_encoder: TextEncoder,
+    *,
+    total: int | None = None,
+    prepared: bool = False,
+) -> Encoded:
+    """Encode sounds and their sentences, one by one.
+
+    Args:
+        sounds: What to encode; an error stands for a sound that could not be read, and is told in `missing`.
+        name: Of the set; the hash of what is heard and said is added.
+        sound_encoder: For the sounds.
+        text_encoder: For the sentences.
+        total: How many sounds there will be, for the progress.
+        prepared: Keep what the encoders look at in place of what they give, for a training that tunes them.
+
+    Raises:
+        InputError: If no sound is left.
+    """
+    ids, labels, events, patterns, captions, owners, missing = [], [], [], [], [], [], []
+    heard, digest = [], hashlib.sha256()
+    with progress(f"encoding {name}", total) as report:
+        for done, described in enumerate(sounds, start=1):
+            if isinstance(described, TamisError):
+                missing.append(one_line(described))
+                continue
+            sound = described.sound
+            if sound.rate != sound_encoder.rate:
+                sound = resample(sound, sound_encoder.rate)
+            digest.update(np.round(described.sound.samples * 2**15).astype(np.int32).tobytes())
+            digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
+            heard.append(sound_encoder.prepare(sound.samples) if prepared else sound_encoder.encode(sound.samples))
+            owners += [len(ids)] * len(described.captions)
+            ids.append(described.id)
+            captions += described.captions
+            labels.append(described.labels)
+            events.append(described.events)
+            patterns.append(described.pattern)
+            report(done)
+    if not ids:
+        raise InputError(f"{name}: no sound could be read{f' ({missing[0]})' if missing else ''}; give some that can")
+    said = [text_encoder.prepare(text) for text in captions] if prepared else text_encoder.encode(captions)
+    return Encoded(
+        dataset=f"{name}@sha256:{digest.hexdigest()}",
+        ids=tuple(ids),
+        sounds=Rows.of(heard),
+        sentences=Rows.of(said) if said else Rows(np.zeros((0, text_encoder.width), np.float32), np.zeros(1, np.int64)),
+        owners=np.array(owners, np.int64),
+        captions=tuple(captions),
+        labels=tuple(labels),
+        events=tuple(events),
+        patterns=tuple(patterns),
+        encoders={
+            "sound": sound_encoder.name,
+            "text": text_encoder.name,
+            "sound_fingerprint": sound_encoder.fingerprint,
+            "text_fingerprint": text_encoder.fingerprint,
+            "prepared": "yes" if prepared else "no",
+        },
+        missing=tuple(missing),
+    )
+
+
+def of_collection(collection: Collection, limits: Limits = DEFAULT) -> Iterator[Described | TamisError]:
+    """Read the sounds of a collection that are there; one that cannot be read is given as its error.
+
+    Args:
+        collection: From `load`.
+        limits: What is accepted.
+    """
+    for item in collection.here:
+        assert item.path is not None
+        try:
+            yield Described(item.id, read(item.path, limits=limits), item.captions, item.labels)
+        except TamisError as error:
+            yield error
+
+
+def of_mixtures(mixtures: Iterable[Mixture], rate: int) -> Iterator[Described]:
+    """Number mixtures.
+
+    Args:
+        mixtures: From `compose`.
+        rate: Samples a second.
+    """
+    for number, mixture in enumerate(mixtures):
+        labels = tuple(dict.fromkeys(event.label for event in mixture.events))
+        yield Described(
+            f"mixture-{number}", Sound(mixture.samples, rate), mixture.captions, labels, mixture.events, mixture.pattern
+        )
+
+
+def joined(parts: Sequence[Encoded], name: str) -> Encoded:
+    """Put sets one after another that the same encoders saw.
+
+    Args:
+        parts: At least one.
+        name: Of the whole.
+
+    Raises:
+        ConfigError: If the encoders differ.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if part.encoders != first.encoders:
+            raise ConfigError(
+                f"{part.dataset.split('@')[0]} was encoded by {dict(part.encoders)}; expected {dict(first.encoders)}"
+            )
+    before = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    digest = hashlib.sha256(json.dumps([part.dataset for part in parts]).encode()).hexdigest()
+
+    def all_of(field: str) -> Any:
+        return tuple(value for part in parts for value in getattr(part, field))
+
+    return Encoded(
+        dataset=f"{name}@sha256:{digest}",
+        ids=tuple(f"{part.dataset.split('@')[0]}/{one}" for part in parts for one in part.ids),
+        sounds=_appended([part.sounds for part in parts]),
+        sentences=_appended([part.sentences for part in parts]),
+        owners=np.concatenate([part.owners + start for part, start in zip(parts, before, strict=True)]),
+        captions=all_of("captions"),
+        labels=all_of("labels"),
+        events=all_of("events"),
+        patterns=all_of("patterns"),
+        encoders=first.encoders,
+        missing=all_of("missing"),
+    )
+
+
+def _appended(parts: Sequence[Rows]) -> Rows:
+    before = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
+    starts = [part.starts[:-1] + start for part, start in zip(parts, before, strict=True)]
+    values = np.concatenate([part.values for part in parts])
+    return Rows(values, np.concatenate([*starts, [len(values)]]).astype(np.int64))

@@ -1,0 +1,333 @@
+"""The joint space: two heads that put sounds and sentences where those that belong together are near.
+
+    space = JointSpace.from_pretrained("effects")
+    space.similarity(space.encode_audio(["door.wav"]), space.encode_text(["a door slams"]))
+
+A head sees the latents of a sound's windows, or of a sentence's tokens, in their order. Heads are what is trained; the
+encoders below them are frozen and fetched by name, or tamis's own and then part of the space.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tamis.audio.config import JointConfig
+from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder, positions
+from tamis.audio.latents import Encoded, Rows
+from tamis.audio.sound import Sound, read, resample
+from tamis.core.checkpoint import Checkpoint
+from tamis.core.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32, Shaped
+    from torch import Tensor
+
+OWN_SOUND, OWN_TEXT = "mel-cnn", "words"
+_BATCH = 256
+
+
+class Moment(NamedTuple):
+    """Where in a sound something is heard."""
+
+    start_s: float
+    """Where the window begins, in seconds."""
+    end_s: float
+    """Where it ends."""
+    score: float
+    """Cosine of the window and the sentence."""
+
+
+class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-retrieval"]):
+    """Encoders of sounds and sentences with a head each, and unit vectors as their outcome."""
+
+    shipped = Path(__file__).parent / "weights"
+
+    def __init__(self, config: JointConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sound_head = Head(config.sound_width, config)
+        self.text_head = Head(config.text_width, config)
+        if config.sound == OWN_SOUND:
+            from tamis.audio.melcnn import MelCNN
+
+            self.own_sound = MelCNN()
+        if config.text == OWN_TEXT:
+            from tamis.audio.words import Words
+
+            self.own_text = Words(*config.vocabulary)
+        self._fetched: dict[str, SoundEncoder | TextEncoder] = {}
+
+    @property
+    def sound_encoder(self) -> SoundEncoder:
+        """The encoder below the head of sounds, fetched when it is first needed.
+
+        Raises:
+            ConfigError: If it is not the one that the head was trained on.
+        """
+        if self.config.sound == OWN_SOUND:
+            return self.own_sound
+        if "sound" not in self._fetched:
+            self.use(load_sound_encoder(self.config.sound))
+        encoder = self._fetched["sound"]
+        assert isinstance(encoder, SoundEncoder)
+        return encoder
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """The encoder below the head of sentences, fetched when it is first needed.
+
+        Raises:
+            ConfigError: If it is not the one that the head was trained on.
+        """
+        if self.config.text == OWN_TEXT:
+            return self.own_text
+        if "text" not in self._fetched:
+            self.use(load_text_encoder(self.config.text))
+        encoder = self._fetched["text"]
+        assert isinstance(encoder, TextEncoder)
+        return encoder
+
+    def use(self, encoder: SoundEncoder | TextEncoder) -> JointSpace:
+        """Give the space an encoder that is loaded already, such as a function of yours.
+
+        Args:
+            encoder: The one that the head was trained on.
+
+        Raises:
+            ConfigError: If its fingerprint is another one.
+        """
+        side = "sound" if isinstance(encoder, SoundEncoder) else "text"
+        wanted = getattr(self.config, f"{side}_fingerprint")
+        if encoder.fingerprint != wanted:
+            raise ConfigError(
+                f"the {side} encoder {encoder.name} has fingerprint {encoder.fingerprint}; the head was trained on "
+                f"{getattr(self.config, side)} with {wanted or 'one that is saved with the space'}; load that one"
+            )
+        self._fetched[side] = encoder
+        return self
+
+    def encode_audio(self, sounds: Iterable[str | Path | Sound]) -> Float32[np.ndarray, "sounds joint"]:
+        """Embed sounds, each by itself, so that the same one always gets the same vector.
+
+        Args:
+            sounds: Files, or sounds in memory.
+
+        Returns:
+            Vectors of length 1. A sound longer than `config.seconds` is cut, and its vector is the mean.
+
+        Raises:
+            FileError: If a file is missing, damaged or no sound.
+        """
+        embedded = [self._embed_sound(self._rows(sound)) for sound in sounds]
+        return np.stack(embedded) if embedded else np.zeros((0, self.config.joint), np.float32)
+
+    def encode_text(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences joint"]:
+        """Embed sentences.
+
+        Args:
+            sentences: English, unless the encoder knows other languages.
+
+        Returns:
+            Vectors of length 1.
+
+        Raises:
+            InputError: If a sentence is empty.
+        """
+        if isinstance(sentences, str):
+            raise InputError(f"sentences is one text, {sentences[:40]!r}; give a list of them")
+        if not sentences:
+            return np.zeros((0, self.config.joint), np.float32)
+        return self._embed_rows(self.text_head, Rows.of(self.text_encoder.encode(sentences)))
+
+    @staticmethod
+    def similarity(
+        audio: Float32[np.ndarray, "sounds joint"], text: Float32[np.ndarray, "sentences joint"]
+    ) -> Float32[np.ndarray, "sounds sentences"]:
+        """Give the cosine of every sound and every sentence."""
+        return audio @ text.T
+
+    def locate(self, sound: str | Path | Sound, sentence: str) -> list[Moment]:
+        """Say where in a sound a sentence holds, the best window first.
+
+        Args:
+            sound: A file, or a sound in memory.
+            sentence: What is to be heard there; of one thing, since windows are short.
+
+        Raises:
+            FileError: If the file is missing, damaged or no sound.
+            InputError: If the sentence is empty.
+        """
+        encoder, rows = self.sound_encoder, self._rows(sound)
+        windows = self._embed_rows(self.sound_head, Rows(rows, np.arange(len(rows) + 1)))
+        scores = windows @ self.encode_text([sentence])[0]
+        order = np.argsort(-scores, kind="stable")
+        starts = order * encoder.hop_s
+        return [
+            Moment(float(start), float(start + encoder.window_s), float(scores[i]))
+            for i, start in zip(order, starts, strict=True)
+        ]
+
+    def embed(
+        self, encoded: Encoded
+    ) -> tuple[Float32[np.ndarray, "sounds joint"], Float32[np.ndarray, "sentences joint"]]:
+        """Embed a set that was encoded before.
+
+        Args:
+            encoded: By the encoders of this space.
+
+        Raises:
+            ConfigError: If other encoders encoded it.
+        """
+        self.check(encoded)
+        sounds = [self._embed_sound(encoded.sounds.item(i)) for i in range(len(encoded))]
+        return np.stack(sounds), self._embed_rows(self.text_head, encoded.sentences)
+
+    def check(self, encoded: Encoded) -> None:
+        """Refuse what other encoders encoded.
+
+        Raises:
+            ConfigError: If the names or fingerprints differ.
+        """
+        for side, own in (("sound", OWN_SOUND), ("text", OWN_TEXT)):
+            name = getattr(self.config, side)
+            mine = (self.own_sound if side == "sound" else self.own_text).fingerprint if name == own else None
+            wanted = (name, mine or getattr(self.config, f"{side}_fingerprint"))
+            found = (encoded.encoders[side], encoded.encoders[f"{side}_fingerprint"])
+            if wanted != found:
+                raise ConfigError(
+                    f"{encoded.dataset.split('@')[0]} was encoded by {found[0]} ({found[1]}); this space is built on "
+                    f"{wanted[0]} ({wanted[1]}); encode it again"
+                )
+
+    def _rows(self, sound: str | Path | Sound) -> Float32[np.ndarray, "windows width"]:
+        encoder = self.sound_encoder
+        heard = read(sound, encoder.rate) if isinstance(sound, str | Path) else sound
+        if not len(heard.samples):
+            raise InputError("a sound holds no sample; give one that does")
+        return encoder.encode((heard if heard.rate == encoder.rate else resample(heard, encoder.rate)).samples)
+
+    def _embed_sound(self, rows: Float32[np.ndarray, "windows width"]) -> Float32[np.ndarray, " joint"]:
+        most = self.windows
+        count = max(1, -(-len(rows) // most))
+        starts = [min(i * most, max(0, len(rows) - most)) for i in range(count)]
+        stretches = Rows.of([rows[start : start + most] for start in starts])
+        mean = self._embed_rows(self.sound_head, stretches).mean(axis=0)
+        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
+
+    @property
+    def windows(self) -> int:
+        """How many windows fit into `config.seconds`."""
+        encoder = self.sound_encoder
+        return max(1, math.ceil((self.config.seconds - encoder.window_s) / encoder.hop_s - 1e-6) + 1)
+
+    def _embed_rows(self, head: Head, rows: Rows) -> Float32[np.ndarray, "items joint"]:
+        training, out = self.training, np.zeros((rows.count, self.config.joint), np.float32)
+        head.eval()
+        by_length: dict[int, list[int]] = {}
+        for i, length in enumerate(np.diff(rows.starts)):
+            by_length.setdefault(int(length), []).append(i)
+        with torch.inference_mode():
+            for alike in by_length.values():
+                for start in range(0, len(alike), _BATCH):
+                    some = alike[start : start + _BATCH]
+                    values, mask = rows.padded(some)
+                    out[some] = head(torch.from_numpy(values).float(), torch.from_numpy(mask)).numpy()
+        head.train(training)
+        return out
+
+
+class Head(nn.Module):
+    """Latents in their order to one unit vector."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int, config: JointConfig) -> None:
+        super().__init__()
+        hidden = config.hidden
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+        self.enter = nn.Linear(width, hidden)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                hidden, config.heads, 2 * hidden, config.dropout, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(hidden) if config.layers else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.leave = nn.Linear(hidden, config.joint)
+
+    def forward(
+        self, latents: Float[Tensor, "items length width"], mask: Bool[Tensor, "items length"], noise: float = 0.0
+    ) -> Float[Tensor, "items joint"]:
+        """Embed sequences.
+
+        Args:
+            latents: As the encoder gave them, filled up to one length.
+            mask: True where they are not filled up.
+            noise: Deviation of the noise on standardised latents.
+        """
+        seen = self.standardised(latents)
+        if noise:
+            seen = seen + noise * torch.randn_like(seen)
+        if not self.layers:
+            hidden = self.dropout(self.enter(averaged(seen, mask)).relu())
+        else:
+            states = self.enter(seen)
+            states = states + positions(states.shape[1], states.shape[2]).to(states)
+            for layer in self.layers:
+                states = layer(states, src_key_padding_mask=~mask)
+            hidden = self.dropout(self.norm(averaged(states, mask)))
+        return functional.normalize(self.leave(hidden), dim=1)
+
+    def standardised(self, latents: Float[Tensor, "items length width"]) -> Float[Tensor, "items length width"]:
+        """Move and scale latents by the mean and deviation of the training."""
+        return (latents - self.mean) / self.deviation
+
+    def measure(self, values: Shaped[np.ndarray, "rows width"]) -> None:
+        """Take mean and deviation from the rows of a training set."""
+        self.mean.copy_(torch.from_numpy(values.mean(axis=0, dtype=np.float64)).float())
+        self.deviation.copy_(torch.from_numpy(values.std(axis=0, dtype=np.float64)).float().clamp_min(1e-4))
+
+
+def averaged(
+    states: Float[Tensor, "items length width"], mask: Bool[Tensor, "items length"]
+) -> Float[Tensor, "items width"]:
+    """Average each sequence where it is not filled up."""
+    kept = mask[..., None].to(states)
+    return (states * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1)
+
+
+def new_space(encoded: Encoded, config: JointConfig | None = None, *, seed: int = 0) -> JointSpace:
+    """Make an untrained space for a set of encoded sounds: sizes, fingerprints, mean and deviation are its own.
+
+    Args:
+        encoded: By frozen encoders.
+        config: Sizes of the heads; what concerns the encoders is replaced.
+        seed: Of the weights.
+    """
+    told = dataclasses.replace(
+        config or JointConfig(),
+        sound=encoded.encoders["sound"],
+        text=encoded.encoders["text"],
+        sound_fingerprint=encoded.encoders["sound_fingerprint"],
+        text_fingerprint=encoded.encoders["text_fingerprint"],
+        sound_width=encoded.sounds.values.shape[1],
+        text_width=encoded.sentences.values.shape[1],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        space = JointSpace(told)
+    space.sound_head.measure(encoded.sounds.values)
+    space.text_head.measure(encoded.sentences.values)
+    return space
