@@ -1,0 +1,145 @@
+"""What trainings with pytorch-lightning share: a folder that knows its training, and quiet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import Sampler
+
+from tamis.core.errors import ConfigError, FileError
+from tamis.core.files import write_whole
+from tamis.core.seed import derive
+
+ABOUT, LAST, BEST = "training.json", "last.ckpt", "best.ckpt"
+
+
+def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
+    """Write into a folder which training it is for, or refuse it if it holds another.
+
+    Args:
+        folder: Of the checkpoints; made if need be.
+        told: What makes the training the one that it is, as JSON has it.
+
+    Returns:
+        The checkpoint to go on from, if there is one.
+
+    Raises:
+        ConfigError: If the folder holds another training.
+        FileError: If what it holds is damaged, or it cannot be written.
+    """
+    text = json.dumps(told, indent=2, sort_keys=True) + "\n"
+    file, last = folder / ABOUT, folder / LAST
+    if not file.exists():
+        if last.exists():
+            raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
+        write_whole(file, text)
+        return None
+    try:
+        known = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise FileError(f"{file}: not the description of a training; give another folder") from error
+    here = json.loads(text)
+    for name in sorted(here.keys() | known.keys()):
+        if here.get(name) != known.get(name):
+            raise ConfigError(
+                f"{file}: another training: {name} is {known.get(name)!r} there and {here.get(name)!r} here; "
+                "give the same to go on with it, or another folder"
+            )
+    if not last.exists():
+        return None
+    read_checkpoint(last)
+    return last
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what was kept of a training; nothing in the file is executed.
+
+    Raises:
+        FileError: If it is damaged.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # of pickle, zipfile, struct or torch: a damaged file has many faces
+        raise FileError(
+            f"{path}: not a checkpoint of a training ({type(error).__name__}); remove its folder, and train again"
+        ) from error
+
+
+def trainer(*, epochs: int, device: str, callbacks: Sequence[pl.Callback], **options: Any) -> pl.Trainer:
+    """Make a trainer that writes nothing by itself, and clips gradients at 1.
+
+    Args:
+        epochs: How many.
+        device: "cpu" or "cuda".
+        callbacks: What happens on the way.
+        options: More of Lightning's.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if device not in devices:
+        raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
+    return pl.Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        **options,
+    )
+
+
+@contextmanager
+def quietly(threads: int | None = None) -> Iterator[None]:
+    """Keep Lightning's advice to itself, and torch's threads and random state as they were.
+
+    Args:
+        threads: Of torch, meanwhile; as they are by default.
+    """
+    logger, before = logging.getLogger("pytorch_lightning"), torch.get_num_threads()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    torch.set_num_threads(threads or before)
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    except SystemExit:  # Lightning turns Ctrl-C into an exit
+        raise KeyboardInterrupt from None
+    finally:
+        torch.set_num_threads(before)
+        logger.setLevel(level)
+
+
+class Shuffle(Sampler[int]):
+    """Another order every epoch, the same in every run of the seed; Lightning says which epoch it is."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng(derive(self.seed, "order", self.epoch)).permutation(self.count)
+        return iter(order.tolist())
