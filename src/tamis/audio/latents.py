@@ -58,7 +58,7 @@ class Rows(NamedTuple):
         return cls(np.concatenate(list(sequences)), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """Number of sequences."""
         return len(self.starts) - 1
 
@@ -206,7 +206,8 @@ def encode(
     Raises:
         InputError: If no sound is left.
     """
-    ids, labels, events, patterns, captions, owners, missing = [], [], [], [], [], [], []
+    read: list[Described] = []
+    missing: list[str] = []
     heard, digest = [], hashlib.sha256()
     with progress(f"encoding {name}", total) as report:
         for done, described in enumerate(sounds, start=1):
@@ -219,26 +220,22 @@ def encode(
             digest.update(np.round(described.sound.samples * 2**15).astype(np.int32).tobytes())
             digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
             heard.append(sound_encoder.prepare(sound.samples) if prepared else sound_encoder.encode(sound.samples))
-            owners += [len(ids)] * len(described.captions)
-            ids.append(described.id)
-            captions += described.captions
-            labels.append(described.labels)
-            events.append(described.events)
-            patterns.append(described.pattern)
+            read.append(described._replace(sound=Sound(np.zeros(0, np.float32), 0)))
             report(done)
-    if not ids:
+    if not read:
         raise InputError(f"{name}: no sound could be read{f' ({missing[0]})' if missing else ''}; give some that can")
+    captions = [caption for one in read for caption in one.captions]
     said = [text_encoder.prepare(text) for text in captions] if prepared else text_encoder.encode(captions)
     return Encoded(
         dataset=f"{name}@sha256:{digest.hexdigest()}",
-        ids=tuple(ids),
+        ids=tuple(one.id for one in read),
         sounds=Rows.of(heard),
         sentences=Rows.of(said) if said else Rows(np.zeros((0, text_encoder.width), np.float32), np.zeros(1, np.int64)),
-        owners=np.array(owners, np.int64),
+        owners=np.repeat(np.arange(len(read)), [len(one.captions) for one in read]),
         captions=tuple(captions),
-        labels=tuple(labels),
-        events=tuple(events),
-        patterns=tuple(patterns),
+        labels=tuple(one.labels for one in read),
+        events=tuple(one.events for one in read),
+        patterns=tuple(one.pattern for one in read),
         encoders={
             "sound": sound_encoder.name,
             "text": text_encoder.name,

@@ -153,7 +153,7 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         audio: Float32[np.ndarray, "sounds joint"], text: Float32[np.ndarray, "sentences joint"]
     ) -> Float32[np.ndarray, "sounds sentences"]:
         """Give the cosine of every sound and every sentence."""
-        return audio @ text.T
+        return np.asarray(audio @ text.T)
 
     def locate(self, sound: str | Path | Sound, sentence: str) -> list[Moment]:
         """Say where in a sound a sentence holds, the best window first.
@@ -227,10 +227,10 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
     def windows(self) -> int:
         """How many windows fit into `config.seconds`."""
         encoder = self.sound_encoder
-        return max(1, math.ceil((self.config.seconds - encoder.window_s) / encoder.hop_s - 1e-6) + 1)
+        return max(1, 1 + math.ceil((float(self.config.seconds) - encoder.window_s) / encoder.hop_s - 1e-6))
 
     def _embed_rows(self, head: Head, rows: Rows) -> Float32[np.ndarray, "items joint"]:
-        training, out = self.training, np.zeros((rows.count, self.config.joint), np.float32)
+        training, out = self.training, np.zeros((rows.size, self.config.joint), np.float32)
         head.eval()
         by_length: dict[int, list[int]] = {}
         for i, length in enumerate(np.diff(rows.starts)):

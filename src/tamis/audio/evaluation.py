@@ -1,0 +1,259 @@
+"""How well a joint space finds: retrieval in both directions, classes, moments and order, as result lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tamis.audio.metrics import Ranking, caption_relevance, paired_bootstrap, rank
+from tamis.core.errors import ConfigError, InputError
+from tamis.core.results import Run
+from tamis.core.seed import generator
+from tamis.core.statistics import wilson
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from tamis.audio.latents import Encoded
+    from tamis.audio.space import JointSpace
+
+DEPTH = 10
+
+
+class Retrieval(NamedTuple):
+    """What was found, in both directions."""
+
+    t2a: Ranking
+    """Every caption a query; its sound is relevant."""
+    a2t: Ranking
+    """Every sound a query; all its captions are relevant."""
+
+    def metrics(self) -> dict[str, float]:
+        """Give recall, mAP and median rank of both directions, by the names of result lines."""
+        sides = {"t2a": self.t2a, "a2t": self.a2t}
+        return {
+            f"{side}_{name}": value for side, found in sides.items() for name, value in found.summary(DEPTH).items()
+        }
+
+
+def retrieval(
+    sounds: Float[np.ndarray, "sounds joint"],
+    sentences: Float[np.ndarray, "sentences joint"],
+    owners: Int[np.ndarray, " sentences"],
+) -> Retrieval:
+    """Search for every sentence among the sounds, and for every sound among the sentences.
+
+    Args:
+        sounds: Unit vectors.
+        sentences: Unit vectors.
+        owners: Number of each sentence's sound.
+
+    Raises:
+        InputError: If a sound has no sentence.
+    """
+    scores = sentences @ sounds.T
+    text_to_audio, audio_to_text = caption_relevance(owners, len(sounds))
+    return Retrieval(rank(scores, text_to_audio, depth=DEPTH), rank(scores.T, audio_to_text, depth=DEPTH))
+
+
+def chance(sounds: int, owners: Int[np.ndarray, " sentences"], *, seed: int = 0) -> Retrieval:
+    """Rank at random, as a baseline.
+
+    Args:
+        sounds: How many.
+        owners: Number of each sentence's sound.
+        seed: Of the scores.
+    """
+    scores = generator(seed, "audio", "chance").random((len(owners), sounds))
+    text_to_audio, audio_to_text = caption_relevance(owners, sounds)
+    return Retrieval(rank(scores, text_to_audio, depth=DEPTH), rank(scores.T, audio_to_text, depth=DEPTH))
+
+
+def file_names(encoded: Encoded) -> Retrieval:
+    """Search by the words of file names, as a file manager does: the share of a caption's words in the name.
+
+    Args:
+        encoded: Whose ids are file names.
+    """
+    names = [set(_words(one)) for one in encoded.ids]
+    said = [set(_words(one)) for one in encoded.captions]
+    scores = np.array([[len(words & name) / max(1, len(words)) for name in names] for words in said])
+    text_to_audio, audio_to_text = caption_relevance(encoded.owners, len(names))
+    return Retrieval(rank(scores, text_to_audio, depth=DEPTH), rank(scores.T, audio_to_text, depth=DEPTH))
+
+
+def classes(
+    sounds: Float[np.ndarray, "sounds joint"],
+    labels: Sequence[str],
+    queries: Float[np.ndarray, "queries joint"],
+    wanted: Sequence[str],
+) -> Ranking:
+    """Search for kinds of sound: every sound of the kind is relevant.
+
+    Args:
+        sounds: Unit vectors.
+        labels: Kind of each sound.
+        queries: Unit vectors of sentences.
+        wanted: The kind that each sentence means.
+    """
+    relevant = np.array(labels)[None, :] == np.array(wanted)[:, None]
+    return rank(queries @ sounds.T, relevant, depth=DEPTH)
+
+
+def evaluate(
+    space: JointSpace,
+    encoded: Encoded,
+    *,
+    method: str,
+    split: str = "test",
+    config: Mapping[str, Any] | None = None,
+    curves: Mapping[str, Mapping[Any, float]] | None = None,
+    seeds: Sequence[int] = (),
+    seconds: float | None = None,
+) -> Run:
+    """Measure retrieval between the sounds and sentences of a set, in both directions.
+
+    Args:
+        space: The joint space.
+        encoded: By its encoders; sounds without a sentence are left out.
+        method: What the result line calls the space, such as "clsr".
+        split: Which part of the data it is.
+        config: What the line shall say of the training.
+        curves: Of the training.
+        seeds: Of the training.
+        seconds: Wall time of the training; that of the evaluation by default.
+
+    Raises:
+        InputError: If no sound has a sentence.
+    """
+    start = time.perf_counter()
+    described = with_captions(encoded)
+    found = retrieval(*space.embed(described), described.owners)
+    metrics = found.metrics()
+    intervals = {
+        f"{side}_recall_at_1": wilson(int(ranking.recall[1].sum()), len(ranking.rank))
+        for side, ranking in (("t2a", found.t2a), ("a2t", found.a2t))
+    }
+    return Run.measured(
+        "audio/retrieval",
+        method,
+        dataset=described.dataset,
+        split=split,
+        n=len(described.captions),
+        metrics={**metrics, "sounds": len(described)},
+        intervals=intervals,
+        curves=curves,
+        config={"sound": encoded.encoders["sound"], "text": encoded.encoders["text"], **(config or {})},
+        seeds=seeds,
+        seconds=time.perf_counter() - start if seconds is None else seconds,
+    )
+
+
+def with_captions(encoded: Encoded) -> Encoded:
+    """Leave out sounds that nobody described.
+
+    Raises:
+        InputError: If none is left.
+    """
+    described = np.unique(encoded.owners)
+    if not len(described):
+        raise InputError(f"{encoded.dataset.split('@')[0]}: no sound has a caption; give some that do")
+    if len(described) == len(encoded):
+        return encoded
+    return encoded.subset(described, encoded.dataset.split("@")[0])
+
+
+class Moments(NamedTuple):
+    """Whether events were found where they are."""
+
+    within: Float[np.ndarray, " events"]
+    """1 where the middle of the best window lies in the event, or at most a tolerance off; else 0."""
+    by_chance: float
+    """What a window drawn at random reaches on average."""
+
+
+def moments(
+    windows: Sequence[Float[np.ndarray, "windows joint"]],
+    centres_s: Sequence[Float[np.ndarray, " windows"]],
+    encoded: Encoded,
+    queries: Mapping[str, Float[np.ndarray, " joint"]],
+    *,
+    tolerance_s: float = 1.0,
+) -> Moments:
+    """Find each kind of event of each mixture, and hold the moment against the truth.
+
+    Args:
+        windows: Of each sound, embedded each by itself.
+        centres_s: Middles of the windows, in seconds.
+        encoded: Mixtures, whose events are known.
+        queries: An embedded sentence for each kind.
+        tolerance_s: Seconds that the middle of the best window may lie outside of an event of the kind.
+
+    Raises:
+        InputError: If no event is known.
+    """
+    within, expected = [], []
+    for vectors, centres, events in zip(windows, centres_s, encoded.events, strict=True):
+        for label in dict.fromkeys(event.label for event in events):
+            right = np.zeros(len(centres), bool)
+            for event in events:
+                if event.label == label:
+                    right |= (centres >= event.start_s - tolerance_s) & (centres <= event.end_s + tolerance_s)
+            within.append(float(right[np.argmax(vectors @ queries[label])]))
+            expected.append(float(right.mean()))
+    if not within:
+        raise InputError(f"{encoded.dataset.split('@')[0]}: no event is known; compose mixtures")
+    return Moments(np.array(within), float(np.mean(expected)))
+
+
+def order(
+    sounds: Float[np.ndarray, "sounds joint"],
+    right: Float[np.ndarray, "sounds joint"],
+    wrong: Float[np.ndarray, "sounds joint"],
+) -> Float[np.ndarray, " sounds"]:
+    """Tell "A then B" from "B then A": 1 where the right sentence is nearer to the sound, one half where neither is.
+
+    Args:
+        sounds: Unit vectors of sounds in which one thing follows another.
+        right: Of the sentence that says so, a row for each sound.
+        wrong: Of the sentence with the two exchanged.
+    """
+    difference = (sounds * right).sum(axis=1) - (sounds * wrong).sum(axis=1)
+    return np.asarray((np.sign(difference) + 1) / 2)
+
+
+def against(
+    better: Sequence[Retrieval], worse: Sequence[Retrieval], *, resamples: int = 2000
+) -> dict[str, tuple[float, float, float]]:
+    """Compare two methods by paired bootstrap over queries and seeds.
+
+    Args:
+        better: Of one method, one for each seed.
+        worse: Of the other, of the same seeds in the same order.
+        resamples: Of the bootstrap.
+
+    Returns:
+        By metric: mean gain, and its 95 % interval.
+
+    Raises:
+        ConfigError: If the numbers of seeds differ.
+    """
+    if len(better) != len(worse):
+        raise ConfigError(f"{len(better)} seeds against {len(worse)}; expected the same ones")
+    gains = {}
+    for side in ("t2a", "a2t"):
+        found = [[getattr(one, side) for one in method] for method in (better, worse)]
+        for name, first, second in (
+            ("recall_at_1", *([one.recall[1] for one in method] for method in found)),
+            (f"map_at_{DEPTH}", *([one.average_precision for one in method] for method in found)),
+        ):
+            difference = paired_bootstrap(np.stack(first), np.stack(second), resamples=resamples)
+            gains[f"{side}_{name}"] = (difference.mean, difference.low, difference.high)
+    return gains
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c.lower() if c.isalpha() else " " for c in text).split()

@@ -1,0 +1,285 @@
+"""Training of a joint space, with pytorch-lightning, on latents that were computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from tamis.audio.config import JointConfig, TrainConfig
+from tamis.audio.evaluation import evaluate, retrieval, with_captions
+from tamis.audio.latents import Encoded
+from tamis.audio.objective import Objective, Pairs
+from tamis.audio.space import JointSpace, averaged, new_space
+from tamis.core.errors import InputError
+from tamis.core.progress import progress
+from tamis.core.results import Run
+from tamis.core.seed import derive, generator
+from tamis.core.training import BEST, LAST, Shuffle, claim, quietly, read_checkpoint, trainer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def fit(
+    encoded: Encoded,
+    val: Encoded | None,
+    loss: Objective,
+    config: TrainConfig = TrainConfig(),
+    *,
+    space: JointSpace | None = None,
+    sizes: JointConfig | None = None,
+    method: str = "clsr",
+    out: str | Path | None = None,
+    device: str = "cpu",
+) -> tuple[JointSpace, Run]:
+    """Train a joint space on encoded pairs; it ends with the weights of the epoch that was best on validation.
+
+    Args:
+        encoded: To train on; sounds without a sentence are left out.
+        val: To choose the epoch by; the last epoch is taken if it is None, and judged on `encoded`.
+        loss: What is minimised. Its decoders and its temperature are trained with the space, and not saved.
+        config: The recipe.
+        space: A space to go on with; a new one by default.
+        sizes: Of the heads of a new one.
+        method: What result lines call the space.
+        out: A folder for checkpoints and the trained space. If a training was cut off there, it goes on.
+        device: "cpu" or "cuda".
+
+    Returns:
+        The space, and the result on the validation pairs, with learning curves.
+
+    Raises:
+        ConfigError: If the folder holds another training, the encoders of the two sets differ, or there is no such
+            device.
+        FileError: If the folder cannot be written, or what it holds is damaged.
+        InputError: If there are fewer than two pairs, or a latent is NaN.
+    """
+    start = time.perf_counter()
+    data = with_captions(encoded)
+    judged = with_captions(val) if val is not None else data
+    if len(data) < 2:
+        raise InputError(f"{data.dataset.split('@')[0]}: {len(data)} described sound; give at least two")
+    for part in (data, judged):
+        for rows in (part.sounds, part.sentences):
+            if not np.isfinite(rows.values).all():
+                raise InputError(f"{part.dataset.split('@')[0]}: a latent is NaN or infinite; encode it again")
+    made = space or new_space(data, sizes, seed=config.seed)
+    for part in (data, judged):
+        made.check(part)
+    lesson = _Lesson(made, loss, config, judged)
+    told = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("seed", "threads")}
+    told |= {"loss": type(loss).__name__, **_described(loss)}
+    with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
+        folder = Path(out if out is not None else scratch)
+        teacher = trainer(epochs=config.epochs, device=device, callbacks=[_EveryEpoch(folder, config.patience, report)])
+        last = claim(
+            folder,
+            {
+                **told,
+                **dataclasses.asdict(made.config),
+                "seed": config.seed,
+                "train": data.dataset,
+                "val": judged.dataset,
+            },
+        )
+        teacher.fit(lesson, _loader(data, config), ckpt_path=last, weights_only=True)
+        best = folder / (BEST if val is not None else LAST)
+        state = read_checkpoint(best)["state_dict"]
+        made.load_state_dict({k.removeprefix("space."): v for k, v in state.items() if k.startswith("space.")})
+    made.to("cpu").eval()
+    run = evaluate(
+        made,
+        judged,
+        method=method,
+        split="val" if val is not None else "train",
+        config={"frames": len(data), **told},
+        curves=lesson.curves,
+        seeds=[config.seed],
+        seconds=time.perf_counter() - start,
+    )
+    _warn_of_collapse(run, judged, method)
+    if out is not None:
+        made.save_pretrained(out)
+    return made, run
+
+
+class _Lesson(pl.LightningModule):
+    """A space, a loss, and how well it finds validation pairs after every epoch."""
+
+    def __init__(self, space: JointSpace, loss: Objective, config: TrainConfig, judged: Encoded) -> None:
+        super().__init__()
+        self.space, self.loss, self.config, self.judged = space, loss, config, judged
+        told = space.config
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(config.seed, "audio", "loss"))
+            loss.prepare(joint=told.joint, audio=told.sound_width, text=told.text_width)
+        self.curves: dict[str, dict[int, float]] = {"val_recall": {}}
+        self._terms: dict[str, list[Tensor]] = {}
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout and noise of the epoch by its number, so that a resumed run is the same run."""
+        torch.manual_seed(derive(self.config.seed, "epoch", self.current_epoch))
+
+    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
+        """Give the loss of a batch."""
+        self.loss.at(self.current_epoch + number / max(1, self.trainer.num_training_batches))
+        noise = self.config.noise
+        views = self._views(batch)
+        pairs = Pairs(
+            audio=self.space.sound_head(batch["sounds"], batch["sounds_mask"], noise),
+            text=self.space.text_head(batch["sentences"], batch["sentences_mask"], noise),
+            clips=batch["clips"],
+            audio_latents=averaged(batch["sounds"], batch["sounds_mask"]),
+            text_latents=averaged(batch["sentences"], batch["sentences_mask"]),
+            **views,
+        )
+        terms = self.loss.terms(pairs) if self.trainer.world_size == 1 else {"loss": self.loss(pairs)}
+        for name, term in terms.items():
+            self._terms.setdefault(name, []).append(term.detach())
+        return torch.stack(list(terms.values())).sum()
+
+    def _views(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Embed another view of each pair, where the loss wants one: other noise, some windows left out, a caption."""
+        if getattr(getattr(self.loss, "config", None), "separability", "") != "views":
+            return {}
+        mask = batch["sounds_mask"]
+        kept = mask & (torch.rand_like(mask, dtype=torch.float32) < 0.8)
+        kept |= mask & ~kept.any(dim=1, keepdim=True)
+        noise = self.config.noise
+        return {
+            "audio_views": self.space.sound_head(batch["sounds"], kept, noise),
+            "text_views": self.space.text_head(batch["others"], batch["others_mask"], noise),
+        }
+
+    def on_train_epoch_end(self) -> None:
+        """Extend the learning curves by this epoch."""
+        epoch = self.current_epoch + 1
+        for name, values in self._terms.items():
+            self.curves.setdefault(name, {})[epoch] = float(torch.stack(values).mean())
+        self._terms.clear()
+        found = retrieval(*self.space.embed(self.judged), self.judged.owners).metrics()
+        recalls = [found[f"{side}_recall_at_{k}"] for side in ("t2a", "a2t") for k in (1, 5, 10)]
+        self.curves["val_recall"][epoch] = float(np.mean(recalls))
+        if (tau := getattr(self.loss, "last_tau", None)) is not None:
+            for name, value in zip(("tau_mean", "tau_min", "tau_max"), tau, strict=True):
+                self.curves.setdefault(name, {})[epoch] = value
+
+    def epochs_since_best(self) -> int:
+        """Count the epochs after the first that was best on validation."""
+        recalls = list(self.curves["val_recall"].values())
+        return len(recalls) - 1 - recalls.index(max(recalls)) if recalls else 0
+
+    def configure_optimizers(self) -> Any:
+        """Make AdamW and its one-cycle schedule."""
+        steps, rate = int(self.trainer.estimated_stepping_batches), self.config.learning_rate
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=self.config.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves."""
+        checkpoint["curves"] = self.curves
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the curves up again."""
+        self.curves = checkpoint["curves"]
+
+
+class _EveryEpoch(pl.Callback):
+    """Keep the best weights, and all that is needed to go on; stop when the best is long ago; report progress."""
+
+    def __init__(self, folder: Path, patience: int | None, report: Any) -> None:
+        self.folder, self.patience, self.report = folder, patience, report
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        trainer.should_stop = self._enough(pl_module)  # of a training that had stopped already
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.report(trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if pl_module.epochs_since_best() == 0:
+            trainer.save_checkpoint(self.folder / BEST)
+        trainer.save_checkpoint(self.folder / LAST)
+        trainer.should_stop = self._enough(pl_module)
+
+    def _enough(self, lesson: _Lesson) -> bool:
+        return self.patience is not None and lesson.epochs_since_best() >= self.patience
+
+
+class _Described(Dataset[Any]):
+    """Sounds, each with one of its captions, drawn anew every epoch, and another for a second view."""
+
+    def __init__(self, data: Encoded, seed: int) -> None:
+        self.data, self.seed, self.epoch = data, seed, 0
+        self.said: list[list[int]] = [[] for _ in range(len(data))]
+        for sentence, owner in enumerate(data.owners):
+            self.said[int(owner)].append(sentence)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, index: list[int]) -> dict[str, Tensor]:
+        rng = generator(self.seed, "audio", "captions", self.epoch, index[0])
+        drawn = [rng.permutation(self.said[i]) for i in index]
+        batch = {"clips": torch.tensor(index)}
+        for name, rows, chosen in (
+            ("sounds", self.data.sounds, index),
+            ("sentences", self.data.sentences, [int(one[0]) for one in drawn]),
+            ("others", self.data.sentences, [int(one[-1]) for one in drawn]),
+        ):
+            values, mask = rows.padded(chosen)
+            batch[name] = torch.from_numpy(values).float()
+            batch[f"{name}_mask"] = torch.from_numpy(mask)
+        return batch
+
+
+class _Order(Shuffle):
+    """The order of an epoch, of which the pairs learn the number too."""
+
+    def __init__(self, described: _Described, seed: int) -> None:
+        super().__init__(len(described), seed)
+        self.described = described
+
+    def set_epoch(self, epoch: int) -> None:
+        super().set_epoch(epoch)
+        self.described.epoch = epoch
+
+
+def _loader(data: Encoded, config: TrainConfig) -> DataLoader[Any]:
+    described = _Described(data, config.seed)
+    return DataLoader(
+        described,
+        config.batch,
+        sampler=_Order(described, config.seed),
+        drop_last=len(data) >= config.batch,  # a last batch of one pair would have nothing to differ from
+        collate_fn=lambda fetched: fetched,
+    )
+
+
+def _described(loss: Objective) -> dict[str, Any]:
+    """Say what a loss was told: the fields of its config, or its plain attributes."""
+    if dataclasses.is_dataclass(config := getattr(loss, "config", None)):
+        return dataclasses.asdict(config)  # type: ignore[arg-type]
+    return {k: v for k, v in vars(loss).items() if isinstance(v, int | float | str) and k != "training"}
+
+
+def _warn_of_collapse(run: Run, judged: Encoded, method: str) -> None:
+    """Say so if the space finds nothing: not more than three times what a random ranking does."""
+    reached, random = run.metrics["t2a_recall_at_10"], min(1.0, 10 / len(judged))
+    if reached < 3 * random < 1:
+        warnings.warn(
+            f"{method}: the training collapsed: recall at 10 is {reached:.3f}, that of a random ranking {random:.3f}; "
+            "lower the learning rate, and look at the captions",
+            stacklevel=3,
+        )
