@@ -80,22 +80,21 @@ def clips(roots: Roots, split: str) -> list[Clip]:
 
 
 def parts(
-    roots: Roots, split: str, sound: SoundEncoder, text: TextEncoder, cache: Path, *, prepared: bool = False
+    roots: Roots, split: str, sound: SoundEncoder, text: TextEncoder, cache: Path
 ) -> Iterator[tuple[str, Encoded]]:
     """Encode a split, or read what was encoded before: "mixtures", "esc10" and, to train, "packages"."""
     wanted = ["mixtures", "esc10"] + (["packages"] if split == "train" and others(roots, split) else [])
     for part in wanted:
-        kind = "prepared" if prepared else "latents"
-        file = cache / f"{part}-{split}-{kind}-{sound.fingerprint}-{text.fingerprint}.safetensors"
+        file = cache / f"{part}-{split}-latents-{sound.fingerprint}-{text.fingerprint}.safetensors"
         if not file.exists():
             if part == "mixtures":
                 mixtures = compose(clips(roots, split), MIXTURES[split], COMPOSE, seed=SEEDS[split])
                 described = of_mixtures(mixtures, COMPOSE.rate)
-                made = encode(described, f"mixtures-{split}", sound, text, total=MIXTURES[split], prepared=prepared)
+                made = encode(described, f"mixtures-{split}", sound, text, total=MIXTURES[split])
             elif part == "esc10":
-                made = encode(of_collection(esc10(roots, split)), f"esc10-{split}", sound, text, prepared=prepared)
+                made = encode(of_collection(esc10(roots, split)), f"esc10-{split}", sound, text)
             else:
                 each = (one for collection in others(roots, split) for one in of_collection(collection))
-                made = encode(each, f"packages-{split}", sound, text, prepared=prepared)
+                made = encode(each, f"packages-{split}", sound, text)
             made.save(file)
         yield part, Encoded.load(file)

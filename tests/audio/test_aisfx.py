@@ -10,6 +10,8 @@ from tamis.audio.mel import log_mel
 from tamis.audio.models import MODELS
 from tamis.core.models import installed
 
+PULLED = installed(MODELS["aisfx"])  # before tests get a cache of their own
+
 
 def test_the_network_has_the_size_of_the_published_one() -> None:
     convolutions = sum(9 * a * b + 9 * b * b for a, b in ((1, 64), (64, 128), (128, 256), (256, 512)))
@@ -61,8 +63,7 @@ def test_loudness_does_not_matter_and_silence_is_silent() -> None:
     assert not blocks(np.zeros(1000, np.float32)).any()
 
 
-@pytest.mark.skipif(installed(MODELS["aisfx"]) is None, reason="aisfx is not in the cache: tamis models pull aisfx")
+@pytest.mark.skipif(PULLED is None, reason="aisfx is not in the cache: tamis models pull aisfx")
 def test_the_weights_of_the_wheel_fit_the_network() -> None:
-    folder = installed(MODELS["aisfx"])
-    assert folder is not None
-    EffectsCNN().load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    assert PULLED is not None
+    EffectsCNN().load_state_dict(load_file(PULLED / "model.safetensors"), strict=True)

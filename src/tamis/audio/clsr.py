@@ -46,6 +46,7 @@ class CLSRLoss(Objective):
     def __init__(self, config: CLSRConfig = CLSRConfig()) -> None:
         super().__init__()
         self.config = config
+        self.name = "clsr"
         self.epoch = 0.0
         self.scale = nn.Parameter(torch.tensor(-math.log(config.tau))) if config.temperature == "learned" else None
         self.decoders: Decoders | None = None

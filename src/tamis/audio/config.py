@@ -130,8 +130,6 @@ class TrainConfig:
     """Of AdamW."""
     noise: float = 0.1
     """Deviation of the noise on standardised latents; on frozen encoders, it is all the augmentation there is."""
-    tune: bool = False
-    """Whether the encoders are trained too; those of tamis always can be, others if they say so."""
     patience: int | None = None
     """Epochs without a better validation after which it stops; by default it does not."""
     seed: int = 0

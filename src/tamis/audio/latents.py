@@ -90,9 +90,9 @@ class Encoded:
     ids: tuple[str, ...]
     """Of the sounds."""
     sounds: Rows
-    """Latents of each sound's windows; what the encoder looks at, where it is to be trained."""
+    """Latents of each sound's windows."""
     sentences: Rows
-    """Latents of each sentence's tokens; the tokens themselves, where the encoder is to be trained."""
+    """Latents of each sentence's tokens."""
     owners: Int[np.ndarray, " sentences"]
     """Number of each sentence's sound."""
     captions: tuple[str, ...]
@@ -104,7 +104,7 @@ class Encoded:
     patterns: tuple[str, ...]
     """Of each sound that is a mixture."""
     encoders: Mapping[str, str]
-    """`sound` and `text`: names; `sound_fingerprint` and `text_fingerprint`; `prepared`: "yes" or "no"."""
+    """`sound` and `text`: names; `sound_fingerprint` and `text_fingerprint`."""
     missing: tuple[str, ...] = ()
     """What could not be read: id, and why."""
 
@@ -191,7 +191,6 @@ def encode(
     text_encoder: TextEncoder,
     *,
     total: int | None = None,
-    prepared: bool = False,
 ) -> Encoded:
     """Encode sounds and their sentences, one by one.
 
@@ -201,7 +200,6 @@ def encode(
         sound_encoder: For the sounds.
         text_encoder: For the sentences.
         total: How many sounds there will be, for the progress.
-        prepared: Keep what the encoders look at in place of what they give, for a training that tunes them.
 
     Raises:
         InputError: If no sound is left.
@@ -219,13 +217,13 @@ def encode(
                 sound = resample(sound, sound_encoder.rate)
             digest.update(np.round(described.sound.samples * 2**15).astype(np.int32).tobytes())
             digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
-            heard.append(sound_encoder.prepare(sound.samples) if prepared else sound_encoder.encode(sound.samples))
+            heard.append(sound_encoder.encode(sound.samples))
             read.append(described._replace(sound=Sound(np.zeros(0, np.float32), 0)))
             report(done)
     if not read:
         raise InputError(f"{name}: no sound could be read{f' ({missing[0]})' if missing else ''}; give some that can")
     captions = [caption for one in read for caption in one.captions]
-    said = [text_encoder.prepare(text) for text in captions] if prepared else text_encoder.encode(captions)
+    said = text_encoder.encode(captions)
     return Encoded(
         dataset=f"{name}@sha256:{digest.hexdigest()}",
         ids=tuple(one.id for one in read),
@@ -241,10 +239,41 @@ def encode(
             "text": text_encoder.name,
             "sound_fingerprint": sound_encoder.fingerprint,
             "text_fingerprint": text_encoder.fingerprint,
-            "prepared": "yes" if prepared else "no",
         },
         missing=tuple(missing),
     )
+
+
+def encode_collection(
+    collection: Collection, sound: SoundEncoder, text: TextEncoder, *, cache: Path | None = None
+) -> Encoded:
+    """Encode the clips of a collection that are there, or read what was encoded before.
+
+    Args:
+        collection: From `load`.
+        sound: For the sounds.
+        text: For the sentences.
+        cache: A folder to keep the outcome in; it is used again while files, captions and encoders stay the same.
+
+    Raises:
+        FileError: If the folder cannot be written.
+        InputError: If no sound can be read.
+    """
+    files = [item.path.stat() for item in collection.here if item.path is not None]
+    told = [
+        collection.dataset,
+        [(file.st_size, file.st_mtime_ns) for file in files],
+        sound.fingerprint,
+        text.fingerprint,
+    ]
+    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    file = cache / f"latents-{key}.safetensors" if cache is not None else None
+    if file is not None and file.is_file():
+        return Encoded.load(file)
+    made = encode(of_collection(collection), collection.name, sound, text, total=len(files))
+    if file is not None:
+        made.save(file)
+    return made
 
 
 def of_collection(collection: Collection, limits: Limits = DEFAULT) -> Iterator[Described | TamisError]:

@@ -54,6 +54,9 @@ class Pairs:
 class Objective(nn.Module):
     """A loss of pairs. A subclass gives `terms`; what it minimises is their sum."""
 
+    name: str
+    """What result lines call it."""
+
     def terms(self, pairs: Pairs) -> dict[str, Float[Tensor, ""]]:
         """Give the weighted terms of the loss, by name."""
         raise NotImplementedError

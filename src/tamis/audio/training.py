@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,15 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import JointConfig, TrainConfig
+from tamis.audio.data import Collection, Item, load
+from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder
 from tamis.audio.evaluation import evaluate, retrieval, with_captions
-from tamis.audio.latents import Encoded
+from tamis.audio.latents import Encoded, encode_collection
 from tamis.audio.objective import Objective, Pairs
 from tamis.audio.space import JointSpace, averaged, new_space
-from tamis.core.errors import InputError
+from tamis.core.errors import ConfigError, FileError, InputError
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive, generator
@@ -27,6 +31,99 @@ from tamis.core.training import BEST, LAST, Shuffle, claim, quietly, read_checkp
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def train(
+    pairs: Encoded | Collection | str | Path | Sequence[tuple[str | Path, str]],
+    loss: Objective | None = None,
+    config: TrainConfig = TrainConfig(),
+    *,
+    val: Encoded | Collection | None = None,
+    sound: str | SoundEncoder = "aisfx-overlap",
+    text: str | TextEncoder = "minilm",
+    sizes: JointConfig | None = None,
+    method: str | None = None,
+    out: str | Path | None = None,
+    device: str = "cpu",
+) -> tuple[JointSpace, Run]:
+    """Train a joint space of sounds and sentences on pairs of them.
+
+    Args:
+        pairs: A table of pairs (.csv or .jsonl), a folder with `metadata.csv`, a collection from `load`, a list of
+            sounds with their sentences, or what was encoded before.
+        loss: What is minimised; `CLSRLoss()` by default.
+        config: The recipe.
+        val: Pairs to choose the best epoch by. By default a tenth of the sources is held out, if there are twenty.
+        sound: Encoder of sounds; see `tamis.audio.encoders`. Ignored for what is encoded already.
+        text: Encoder of sentences.
+        sizes: Of the heads.
+        method: What result lines call the space; the name of the loss by default.
+        out: A folder for encoded pairs, checkpoints and the trained space. A training that was cut off there goes on.
+        device: "cpu" or "cuda", of the heads.
+
+    Returns:
+        The space, and the result on the validation pairs, with learning curves.
+
+    Raises:
+        ConfigError: If an encoder is unknown, the folder holds another training, or there is no such device.
+        FileError: If a table or the folder's content is damaged, or the encoders' weights are not here.
+        InputError: If there are fewer than two pairs.
+    """
+    loss = loss or CLSRLoss()
+    if isinstance(pairs, Encoded):
+        encoded, judged = pairs, val
+    else:
+        collection = pairs if isinstance(pairs, Collection) else _collection(pairs)
+        if val is None:
+            collection, held_out = hold_out(collection, seed=config.seed)
+        else:
+            held_out = val if isinstance(val, Collection) else None
+        hearing = load_sound_encoder(sound) if isinstance(sound, str) else sound
+        reading = load_text_encoder(text) if isinstance(text, str) else text
+        cache = Path(out) if out is not None else None
+        encoded = encode_collection(collection, hearing, reading, cache=cache)
+        judged = encode_collection(held_out, hearing, reading, cache=cache) if held_out is not None else val
+    if isinstance(judged, Collection):
+        raise ConfigError("val is a collection and pairs are encoded; encode both, or neither")
+    return fit(encoded, judged, loss, config, sizes=sizes, method=method or loss.name, out=out, device=device)
+
+
+def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tuple[Collection, Collection | None]:
+    """Hold some of the sources out for validation; none if there are fewer than twenty.
+
+    Args:
+        collection: Clips that share a source stay together.
+        share: Of the sources.
+        seed: Of the choice.
+    """
+    sources = sorted({item.source or item.id for item in collection.here if item.captions})
+    if len(sources) < 20:
+        return collection, None
+    order = generator(seed, "audio", "held out").permutation(len(sources))
+    held = {sources[i] for i in order[: max(2, round(share * len(sources)))]}
+    parts = [
+        Collection(
+            f"{collection.name}-{part}",
+            tuple(item for item in collection.items if ((item.source or item.id) in held) == inside),
+            collection.root,
+        )
+        for part, inside in (("train", False), ("val", True))
+    ]
+    return parts[0], parts[1]
+
+
+def _collection(pairs: str | Path | Sequence[tuple[str | Path, str]]) -> Collection:
+    """Read a table of pairs, or make a collection of a list of them."""
+    if isinstance(pairs, str | Path):
+        path = Path(pairs)
+        return load({".csv": "csv", ".jsonl": "jsonl"}.get(path.suffix.lower(), "folder"), path)
+    said: dict[str, tuple[Path, list[str]]] = {}
+    for sound, caption in pairs:
+        said.setdefault(str(sound), (Path(sound), []))[1].append(caption)
+    items = tuple(Item(name, path if path.is_file() else None, tuple(words)) for name, (path, words) in said.items())
+    if missing := [item.id for item in items if item.path is None]:
+        raise FileError(f"{missing[0]}: no such file ({len(missing)} of {len(items)} are missing); give sound files")
+    return Collection("pairs", items)
 
 
 def fit(
@@ -77,7 +174,7 @@ def fit(
         made.check(part)
     lesson = _Lesson(made, loss, config, judged)
     told = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("seed", "threads")}
-    told |= {"loss": type(loss).__name__, **_described(loss)}
+    told |= {"loss": loss.name, **_described(loss)}
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
         folder = Path(out if out is not None else scratch)
         teacher = trainer(epochs=config.epochs, device=device, callbacks=[_EveryEpoch(folder, config.patience, report)])

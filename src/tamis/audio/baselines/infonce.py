@@ -24,6 +24,8 @@ class InfoNCE(Objective):
         captions of the same clip are no negatives.
     """
 
+    name = "infonce"
+
     def __init__(self, tau: float = 0.07) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(-math.log(tau)))

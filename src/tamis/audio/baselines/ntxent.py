@@ -25,6 +25,7 @@ class NTXent(Objective):
 
     def __init__(self, tau: float = 0.07, *, mask_captions: bool = True) -> None:
         super().__init__()
+        self.name = "nt-xent" if mask_captions else "nt-xent-unmasked"
         self.tau, self.mask_captions = tau, mask_captions
 
     def terms(self, pairs: Pairs) -> dict[str, Float[Tensor, ""]]:

@@ -35,6 +35,7 @@ class Triplet(Objective):
     def __init__(self, mining: Mining = "sum", margin: float = 0.2) -> None:
         super().__init__()
         check_choice("mining", mining, Mining)
+        self.name = f"triplet-{mining}"
         self.mining, self.margin = mining, margin
 
     def terms(self, pairs: Pairs) -> dict[str, Float[Tensor, ""]]:
