@@ -87,9 +87,9 @@ class JointConfig:
     """The same for sentences."""
     vocabulary: tuple[int, int] = (0, 0)
     """Number and bytes of the word pieces of "words", which are saved with the space."""
-    joint: int = 256
+    joint: int = 128
     """Dimensions of the joint space."""
-    hidden: int = 256
+    hidden: int = 128
     """Width of the heads."""
     layers: int = 1
     """Transformer layers over windows and over tokens, which see their order; 0 averages at once, as in Mei et al."""

@@ -143,7 +143,10 @@ def table(teacher: MiniLM, pieces: Sequence[str]) -> Float32[np.ndarray, "pieces
     start, end = teacher.tokenizer.cls_token_id, teacher.tokenizer.sep_token_id
     ids = torch.tensor([[start, teacher.tokenizer.convert_tokens_to_ids(piece), end] for piece in pieces])
     with torch.inference_mode():
-        rows = [teacher(part, torch.ones_like(part, dtype=torch.bool)).mean(dim=1) for part in torch.split(ids, 512)  # type: ignore[no-untyped-call]]
+        rows = [
+            teacher(ids[i : i + 512], torch.ones_like(ids[i : i + 512], dtype=torch.bool)).mean(dim=1)
+            for i in range(0, len(ids), 512)
+        ]
     vectors = torch.cat(rows).double()
     centred = vectors - vectors.mean(dim=0)
     directions = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -TABLE:]

@@ -1,0 +1,239 @@
+"""Which loss makes the better space, and what each part of CLSR adds: every loss with every seed, compared in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from tamis.audio.baselines.infonce import InfoNCE
+from tamis.audio.baselines.ntxent import NTXent
+from tamis.audio.baselines.triplet import Triplet
+from tamis.audio.clsr import CLSRLoss
+from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
+from tamis.audio.evaluation import Retrieval, against, chance, evaluate, file_names, retrieval, with_captions
+from tamis.audio.latents import Encoded
+from tamis.audio.objective import Objective
+from tamis.audio.space import JointSpace
+from tamis.audio.training import fit
+from tamis.core.errors import ConfigError, nearest
+from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
+from tamis.core.results import Run
+
+_OFF = CLSRConfig(separability="none", temperature="fixed", reconstruction=0.0)
+_FULL = CLSRConfig()
+
+
+def _only(part: str, **told: object) -> Callable[[], Objective]:
+    def make() -> Objective:
+        from dataclasses import replace
+
+        loss = CLSRLoss(replace(_OFF, **told))  # type: ignore[arg-type]
+        loss.name = f"nt-xent+{part}"
+        return loss
+
+    return make
+
+
+LOSSES: Mapping[str, Callable[[], Objective]] = {
+    "nt-xent": NTXent,
+    "nt-xent-unmasked": lambda: NTXent(mask_captions=False),
+    "infonce": InfoNCE,
+    "triplet-sum": lambda: Triplet("sum"),
+    "triplet-max": lambda: Triplet("max"),
+    "triplet-weighted": lambda: Triplet("weighted"),
+    "nt-xent+separability": _only(
+        "separability", separability=_FULL.separability, separability_weight=_FULL.separability_weight
+    ),
+    "nt-xent+temperature": _only(
+        "temperature", temperature=_FULL.temperature, guidance=_FULL.guidance, centred=_FULL.centred
+    ),
+    "nt-xent+reconstruction": _only(
+        "reconstruction", reconstruction=_FULL.reconstruction, self_reconstruction=_FULL.self_reconstruction
+    ),
+    "clsr": CLSRLoss,
+}
+"""By the names of result lines: baselines, each part of CLSR alone on NT-Xent, and all of them."""
+PLAIN = "nt-xent"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One loss with one seed, judged on one test set."""
+
+    method: str
+    """Name of the loss."""
+    seed: int
+    """Of the training."""
+    run: Run
+    """The result line."""
+    found: Retrieval
+    """What each query found."""
+
+
+def ablate(
+    train: Encoded,
+    val: Encoded | None,
+    tests: Mapping[str, Encoded],
+    *,
+    losses: Sequence[str] = tuple(LOSSES),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    config: TrainConfig = TrainConfig(),
+    sizes: JointConfig | None = None,
+    out: str | Path,
+    device: str = "cpu",
+) -> dict[str, list[Trial]]:
+    """Train every loss with every seed, and judge each on every test.
+
+    Args:
+        train: To train on.
+        val: To choose epochs by.
+        tests: Looked at once, when the training is over.
+        losses: Names of `LOSSES`.
+        seeds: Of the trainings.
+        config: The recipe, but for its seed.
+        sizes: Of the heads.
+        out: A folder; each space is in `out/LOSS/SEED`, and is not trained again.
+        device: Where to compute.
+
+    Returns:
+        Trials by the name of the test.
+
+    Raises:
+        ConfigError: If there is no such loss.
+    """
+    from dataclasses import replace
+
+    for name in losses:
+        if name not in LOSSES:
+            raise ConfigError(f"{name!r} is no loss; {nearest(name, LOSSES)}")
+    trials: dict[str, list[Trial]] = {test: [] for test in tests}
+    for name in losses:
+        for seed in seeds:
+            folder = Path(out) / name / str(seed)
+            recipe = replace(config, seed=seed)
+            space, judged = fit(train, val, LOSSES[name](), recipe, sizes=sizes, method=name, out=folder, device=device)
+            for test, encoded in tests.items():
+                described = with_captions(encoded)
+                run = evaluate(
+                    space, described, method=name, config=judged.config, seeds=[seed], seconds=judged.seconds
+                )
+                trials[test].append(Trial(name, seed, run, retrieval(*space.embed(described), described.owners)))
+    return trials
+
+
+def summary(trials: Sequence[Trial], encoded: Encoded, *, test: str) -> Table:
+    """Set losses side by side: means over the seeds, and the gain over NT-Xent in pairs.
+
+    Args:
+        trials: Of one test.
+        encoded: The test.
+        test: Its name.
+    """
+    described = with_captions(encoded)
+    metrics = ("t2a_recall_at_1", "a2t_recall_at_1", "t2a_map_at_10", "a2t_map_at_10")
+    rows: list[list[Cell]] = []
+    plain = [trial for trial in trials if trial.method == PLAIN]
+    for method in dict.fromkeys(trial.method for trial in trials):
+        own = [trial for trial in trials if trial.method == method]
+        row: list[Cell] = [method]
+        gains = against([t.found for t in own], [t.found for t in plain]) if plain and method != PLAIN else {}
+        for metric in metrics:
+            values = [float(trial.run.metrics[metric]) for trial in own]
+            row.append(f"{100 * mean(values):.1f}")
+            if metric in gains:
+                gain, low, high = (100 * value for value in gains[metric])
+                row.append(f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]")
+            else:
+                row.append(f"± {100 * stdev(values):.1f}" if len(values) > 1 else None)
+        rows.append(row)
+    for name, found in (("random", chance(len(described), described.owners)), ("file names", file_names(described))):
+        row = [name]
+        for metric in metrics:
+            row += [f"{100 * found.metrics()[metric]:.1f}", None]
+        rows.append(row)
+    headers = ["loss"]
+    for short in ("R@1 text → audio", "R@1 audio → text", "mAP@10 text → audio", "mAP@10 audio → text"):
+        headers += [short, "gain"]
+    count = len({trial.seed for trial in trials})
+    return Table(
+        headers,
+        rows,
+        f"{test}: {len(described)} sounds, {len(described.captions)} captions, means over {count} seeds",
+        notes=(
+            "All in percent. A gain is over nt-xent, with its 95 % interval from a paired bootstrap over queries and "
+            "seeds; nt-xent itself shows the standard deviation over seeds.",
+        ),
+    )
+
+
+def gains_picture(trials: Sequence[Trial], *, test: str) -> Picture:
+    """Draw the gains over NT-Xent with their intervals."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    plain = [trial.found for trial in trials if trial.method == PLAIN]
+    methods = [m for m in dict.fromkeys(trial.method for trial in trials) if m != PLAIN]
+    with matplotlib.rc_context(plot_style()):
+        figure, axes = pyplot.subplots(figsize=(7.2, 0.6 + 0.55 * len(methods)))
+        for place, method in enumerate(methods):
+            gains = against([trial.found for trial in trials if trial.method == method], plain)
+            for shift, metric in ((-0.14, "t2a_map_at_10"), (0.14, "a2t_map_at_10")):
+                gain, low, high = (100 * value for value in gains[metric])
+                colour = PALETTE[0] if metric.startswith("t2a") else PALETTE[1]
+                marker = "o" if metric.startswith("t2a") else "s"
+                label = None if place else ("text → audio" if metric.startswith("t2a") else "audio → text")
+                axes.errorbar(
+                    gain, place + shift, xerr=[[gain - low], [high - gain]], fmt=marker, color=colour, label=label
+                )
+        axes.axvline(0, color="#757A82", linewidth=1)
+        axes.set(yticks=range(len(methods)), yticklabels=methods, xlabel="gain in mAP@10 over nt-xent, points")
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        figure.legend(loc="outside upper right", ncols=2)
+        picture = Picture.of(
+            figure,
+            f"Gains of {len(methods)} losses over nt-xent on {test}",
+            f"{test}: gain over nt-xent, with the 95 % interval of a paired bootstrap over queries and seeds.",
+        )
+        pyplot.close(figure)
+    return picture
+
+
+def report_on(trials: Mapping[str, Sequence[Trial]], tests: Mapping[str, Encoded], *, command: str) -> Report:
+    """Make the report of an ablation.
+
+    Args:
+        trials: From `ablate`.
+        tests: The same as there.
+        command: That makes it again.
+    """
+    first, own = next(iter(trials.items()))
+    best = max(
+        dict.fromkeys(trial.method for trial in own),
+        key=lambda method: mean(float(t.run.metrics["t2a_map_at_10"]) for t in own if t.method == method),
+    )
+    page = Report("Losses of a joint space", f"On {first}, {best} finds most, by mAP@10 from text to audio.")
+    reached = [float(t.run.metrics["t2a_map_at_10"]) for t in own if t.method == best]
+    page.add(
+        Facts(
+            {
+                "best loss": best,
+                "its mAP@10, text → audio": f"{100 * mean(reached):.1f} %",
+                "seeds": len({trial.seed for trial in own}),
+            }
+        )
+    )
+    for test, encoded in tests.items():
+        page.add(Section(test), summary(trials[test], encoded, test=test))
+        if len({trial.method for trial in trials[test]} - {PLAIN}) and any(t.method == PLAIN for t in trials[test]):
+            page.add(gains_picture(trials[test], test=test))
+        page.add(Details("Sounds that were judged", "\n".join(with_captions(encoded).ids)))
+    page.add(Section("Make it again"), Details("Command", command))
+    return page
+
+
+def trained(out: str | Path, loss: str, seed: int) -> JointSpace:
+    """Load a space that `ablate` trained."""
+    return JointSpace.from_pretrained(Path(out) / loss / str(seed))
