@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -27,8 +27,6 @@ _FULL = CLSRConfig()
 
 def _only(part: str, **told: object) -> Callable[[], Objective]:
     def make() -> Objective:
-        from dataclasses import replace
-
         loss = CLSRLoss(replace(_OFF, **told))  # type: ignore[arg-type]
         loss.name = f"nt-xent+{part}"
         return loss
@@ -56,6 +54,17 @@ LOSSES: Mapping[str, Callable[[], Objective]] = {
 }
 """By the names of result lines: baselines, each part of CLSR alone on NT-Xent, and all of them."""
 PLAIN = "nt-xent"
+
+
+def loss_named(name: str) -> Objective:
+    """Make a loss by the name that result lines call it.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in LOSSES:
+        raise ConfigError(f"{name!r} is no loss; {nearest(name, LOSSES)}")
+    return LOSSES[name]()
 
 
 @dataclass(frozen=True)
@@ -103,17 +112,14 @@ def ablate(
     Raises:
         ConfigError: If there is no such loss.
     """
-    from dataclasses import replace
-
-    for name in losses:
-        if name not in LOSSES:
-            raise ConfigError(f"{name!r} is no loss; {nearest(name, LOSSES)}")
     trials: dict[str, list[Trial]] = {test: [] for test in tests}
     for name in losses:
         for seed in seeds:
             folder = Path(out) / name / str(seed)
             recipe = replace(config, seed=seed)
-            space, judged = fit(train, val, LOSSES[name](), recipe, sizes=sizes, method=name, out=folder, device=device)
+            space, judged = fit(
+                train, val, loss_named(name), recipe, sizes=sizes, method=name, out=folder, device=device
+            )
             for test, encoded in tests.items():
                 described = with_captions(encoded)
                 run = evaluate(

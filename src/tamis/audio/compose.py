@@ -7,15 +7,20 @@ Sources are never shared between splits if the clips are not: split the clips fi
 
 from __future__ import annotations
 
+import io
+import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tamis.audio.sound import read
-from tamis.core.errors import ConfigError, InputError, TamisError, one_line
+from tamis.core.errors import ConfigError, InputError, MissingExtraError, TamisError, one_line
+from tamis.core.files import write_whole
+from tamis.core.progress import progress
 from tamis.core.seed import generator
 
 if TYPE_CHECKING:
@@ -158,6 +163,40 @@ def compose(
         drawn = [kinds[labels[i]] for i in rng.choice(len(labels), wanted, replace=False)]
         chosen = [of_kind[rng.integers(len(of_kind))] for of_kind in drawn]
         yield _mixture(chosen, pattern, config, rng)
+
+
+def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int | None = None) -> Path:
+    """Write mixtures into a folder as audiofolder has it: .flac files and metadata.jsonl, which is written last.
+
+    Args:
+        mixtures: From `compose`.
+        rate: Samples a second.
+        out: The folder; made if need be.
+        total: How many there will be, for the progress.
+
+    Returns:
+        The path of metadata.jsonl, whose lines hold file_name, captions, pattern and events.
+
+    Raises:
+        FileError: If it cannot be written.
+        MissingExtraError: If soundfile is not installed.
+    """
+    try:
+        import soundfile
+    except (ModuleNotFoundError, OSError) as error:  # OSError: the library itself is missing
+        raise MissingExtraError("writing sounds", "audio") from error
+    lines = []
+    with progress("composing", total) as report:
+        for number, mixture in enumerate(mixtures):
+            name = f"mixture-{number:06d}.flac"
+            with io.BytesIO() as buffer:
+                soundfile.write(buffer, mixture.samples, rate, format="FLAC", subtype="PCM_16")
+                write_whole(Path(out) / name, buffer.getvalue())
+            events = [event._asdict() for event in mixture.events]
+            told = {"file_name": name, "captions": mixture.captions, "pattern": mixture.pattern, "events": events}
+            lines.append(json.dumps(told, ensure_ascii=False) + "\n")
+            report(number + 1)
+    return write_whole(Path(out) / "metadata.jsonl", "".join(lines))
 
 
 def clips_of(

@@ -9,7 +9,10 @@ encoder that has to be fetched is loaded by name:
     clap:ID          a `ClapModel` of transformers: its sounds, or its sentences
     st:ID            a model of sentence-transformers: its sentences
 
-`mel-cnn` and `words` are tamis's own, are trained with a joint space and saved inside of it.
+    mel-cnn          tamis's own small CNN, out of the shipped space: windows of 1 s
+    words            tamis's own small transformer, out of the shipped space
+
+A space that is built on tamis's own encoders holds them; any other names them and knows their fingerprints.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
     from tamis.core.models import WheelModel
 
+OWN = "effects"
+"""The shipped space, whose encoders are tamis's own."""
 _WINDOWS = 16  # that are encoded at a time
 _SENTENCES = 64
 
@@ -130,7 +135,7 @@ def load_sound_encoder(name: str) -> SoundEncoder:
     """Load an encoder of sounds; see the module.
 
     Args:
-        name: "aisfx", "aisfx-overlap" or "clap:" and the id or folder of a `ClapModel`.
+        name: "aisfx", "aisfx-overlap", "mel-cnn" or "clap:" and the id or folder of a `ClapModel`.
 
     Raises:
         ConfigError: If there is no such encoder, or its weights are neither here nor to be had.
@@ -140,18 +145,24 @@ def load_sound_encoder(name: str) -> SoundEncoder:
         from tamis.audio.adapters import ClapSounds
 
         return ClapSounds.load(name.removeprefix("clap:"))
+    if name == "mel-cnn":
+        from tamis.audio.space import JointSpace
+
+        return JointSpace.from_pretrained(OWN).sound_encoder
     if name in ("aisfx", "aisfx-overlap"):
         from tamis.audio.aisfx import AisfxSounds
 
         return AisfxSounds.load(overlap=name == "aisfx-overlap")
-    raise ConfigError(f"{name!r} is no encoder of sounds; {nearest(name, ('aisfx', 'aisfx-overlap', 'clap:ID'))}")
+    raise ConfigError(
+        f"{name!r} is no encoder of sounds; {nearest(name, ('aisfx', 'aisfx-overlap', 'mel-cnn', 'clap:ID'))}"
+    )
 
 
 def load_text_encoder(name: str) -> TextEncoder:
     """Load an encoder of sentences; see the module.
 
     Args:
-        name: "minilm", "clap:" and the id or folder of a `ClapModel`, or "st:" and that of a sentence-transformers
+        name: "minilm", "words", "clap:" and the id or folder of a `ClapModel`, or "st:" and that of a sentence-transformers
             model.
 
     Raises:
@@ -166,11 +177,15 @@ def load_text_encoder(name: str) -> TextEncoder:
         from tamis.audio.adapters import SentenceTransformerSentences
 
         return SentenceTransformerSentences.load(name.removeprefix("st:"))
+    if name == "words":
+        from tamis.audio.space import JointSpace
+
+        return JointSpace.from_pretrained(OWN).text_encoder
     if name == "minilm":
         from tamis.audio.minilm import MiniLM
 
         return MiniLM.load()
-    raise ConfigError(f"{name!r} is no encoder of sentences; {nearest(name, ('minilm', 'clap:ID', 'st:ID'))}")
+    raise ConfigError(f"{name!r} is no encoder of sentences; {nearest(name, ('minilm', 'words', 'clap:ID', 'st:ID'))}")
 
 
 def positions(length: int, width: int) -> Float[Tensor, "length width"]:

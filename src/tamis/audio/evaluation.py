@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tamis.audio.data import Collection
 from tamis.audio.metrics import Ranking, caption_relevance, paired_bootstrap, rank
 from tamis.core.errors import ConfigError, InputError
+from tamis.core.report import PALETTE, Cell, Details, Picture, Report, Section, Table, plot_style
 from tamis.core.results import Run
 from tamis.core.seed import generator
 from tamis.core.statistics import wilson
@@ -132,23 +135,36 @@ def evaluate(
     start = time.perf_counter()
     described = with_captions(encoded)
     found = retrieval(*space.embed(described), described.owners)
-    metrics = found.metrics()
-    intervals = {
-        f"{side}_recall_at_1": wilson(int(ranking.recall[1].sum()), len(ranking.rank))
-        for side, ranking in (("t2a", found.t2a), ("a2t", found.a2t))
-    }
+    taken = time.perf_counter() - start if seconds is None else seconds
+    return _line(found, described, method=method, split=split, config=config, curves=curves, seeds=seeds, seconds=taken)
+
+
+def _line(
+    found: Retrieval,
+    encoded: Encoded,
+    *,
+    method: str,
+    seconds: float,
+    split: str = "test",
+    config: Mapping[str, Any] | None = None,
+    curves: Mapping[str, Mapping[Any, float]] | None = None,
+    seeds: Sequence[int] = (),
+) -> Run:
+    sides = (("t2a", found.t2a), ("a2t", found.a2t))
     return Run.measured(
         "audio/retrieval",
         method,
-        dataset=described.dataset,
+        dataset=encoded.dataset,
         split=split,
-        n=len(described.captions),
-        metrics={**metrics, "sounds": len(described)},
-        intervals=intervals,
+        n=len(encoded.captions),
+        metrics={**found.metrics(), "sounds": len(encoded)},
+        intervals={
+            f"{side}_recall_at_1": wilson(int(ranking.recall[1].sum()), len(ranking.rank)) for side, ranking in sides
+        },
         curves=curves,
         config={"sound": encoded.encoders["sound"], "text": encoded.encoders["text"], **(config or {})},
         seeds=seeds,
-        seconds=time.perf_counter() - start if seconds is None else seconds,
+        seconds=seconds,
     )
 
 
@@ -164,6 +180,124 @@ def with_captions(encoded: Encoded) -> Encoded:
     if len(described) == len(encoded):
         return encoded
     return encoded.subset(described, encoded.dataset.split("@")[0])
+
+
+class Judged(NamedTuple):
+    """What spaces found in a collection, and what they are compared with."""
+
+    runs: tuple[Run, ...]
+    """A result line for each space, then those of random ranking and of a search in file names."""
+    found: tuple[Retrieval, ...]
+    """What each of them found, in the same order."""
+    encoded: Encoded
+    """Which sounds and captions were judged."""
+
+
+def judge(models: Sequence[str], collection: Collection) -> Judged:
+    """Judge joint spaces on the described sounds of a collection that are there.
+
+    Args:
+        models: Shipped names or directories of spaces; "clap:" and an id or folder for CLAP's own ranking.
+        collection: From `load`.
+
+    Raises:
+        ConfigError: If there is no such model.
+        FileError: If the weights of an encoder are not here.
+        InputError: If no sound with a caption can be read.
+    """
+    from tamis.audio.adapters import ZeroShot
+    from tamis.audio.latents import encode_collection
+    from tamis.audio.space import JointSpace
+
+    described = Collection(collection.name, tuple(item for item in collection.items if item.captions), collection.root)
+    runs, found = [], []
+    for name in models:
+        start = time.perf_counter()
+        space = (
+            ZeroShot.load(name.removeprefix("clap:")) if name.startswith("clap:") else JointSpace.from_pretrained(name)
+        )
+        encoded = encode_collection(described, space.sound_encoder, space.text_encoder)
+        vectors = space.embed(encoded)
+        found.append(retrieval(*vectors, encoded.owners))
+        runs.append(_line(found[-1], encoded, method=Path(name).name or name, seconds=time.perf_counter() - start))
+    for name, ranking in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
+        found.append(ranking)
+        runs.append(_line(ranking, encoded, method=name, seconds=0.0))
+    return Judged(tuple(runs), tuple(found), encoded)
+
+
+def judged_table(judged: Judged, collection: Collection) -> Table:
+    """Set what spaces found side by side.
+
+    Args:
+        judged: From `judge`.
+        collection: The same as there.
+    """
+    columns = ("recall_at_1", "recall_at_5", "recall_at_10", "map_at_10", "median_rank")
+    rows: list[list[Cell]] = []
+    for run in judged.runs:
+        row: list[Cell] = [run.method]
+        for side in ("t2a", "a2t"):
+            row += [f"{100 * run.metrics[f'{side}_{name}']:.1f}" for name in columns[:-1]]
+            row.append(int(run.metrics[f"{side}_median_rank"]))
+        rows.append(row)
+    titles = ("R@1", "R@5", "R@10", "mAP@10", "median rank")
+    return Table(
+        ["model", *(f"{title} {way}" for way in ("T→A", "A→T") for title in titles)],
+        rows,
+        collection.report(),
+        notes=(
+            "In percent but for ranks. T→A: every caption is a query and its sound is relevant. A→T: every sound is a "
+            "query, all its captions are relevant, and its rank is that of the best of them.",
+        ),
+    )
+
+
+def judged_report(judged: Judged, collection: Collection, *, command: str) -> Report:
+    """Make the report of what spaces found.
+
+    Args:
+        judged: From `judge`.
+        collection: The same as there.
+        command: That makes it again.
+    """
+    best = max(judged.runs[:-2], key=lambda run: run.metrics["t2a_map_at_10"])
+    page = Report(
+        f"Sounds and sentences: {collection.name}",
+        f"{best.method} finds {100 * best.metrics['t2a_recall_at_10']:.0f} % of the sounds among the first ten of "
+        f"{len(judged.encoded)}.",
+    )
+    page.add(judged_table(judged, collection), recall_picture(judged))
+    page.add(Section("What was judged"), Details("Sounds", "\n".join(judged.encoded.ids)))
+    if collection.missing:
+        page.add(Details(f"{len(collection.missing)} clips without audio", "\n".join(collection.missing)))
+    if judged.encoded.missing:
+        page.add(
+            Details(f"{len(judged.encoded.missing)} clips that could not be read", "\n".join(judged.encoded.missing))
+        )
+    page.add(Section("Make it again"), Details("Command", command))
+    return page
+
+
+def recall_picture(judged: Judged) -> Picture:
+    """Draw the share of queries whose sound, or caption, is among the first so many."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context(plot_style()):
+        figure, both = pyplot.subplots(1, 2, figsize=(9.4, 3.6), sharey=True)
+        for axes, side, said in zip(both, ("t2a", "a2t"), ("text → audio", "audio → text"), strict=True):
+            for run, found in zip(judged.runs, judged.found, strict=True):
+                ranks = getattr(found, side).rank
+                places = np.unique(np.round(np.geomspace(1, max(2, len(judged.encoded)), 24)).astype(int))
+                grey = {"color": PALETTE[-1], "linestyle": ":"} if run.method in ("random", "file-names") else {}
+                axes.plot(places, [100 * (ranks <= k).mean() for k in places], label=run.method, markersize=3, **grey)
+            axes.set(xscale="log", xlabel="first so many", title=said, ylim=(0, 102))
+        both[0].set_ylabel("found, %")
+        both[0].legend()
+        picture = Picture.of(figure, "Recall over the number of results, in both directions")
+        pyplot.close(figure)
+    return picture
 
 
 class Moments(NamedTuple):

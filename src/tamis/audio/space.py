@@ -13,7 +13,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -208,6 +208,14 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
                     f"{wanted[0]} ({wanted[1]}); encode it again"
                 )
 
+    def train(self, mode: bool = True) -> JointSpace:
+        """Switch the heads; the encoders below them always stay as they are."""
+        super().train(mode)
+        for name in ("own_sound", "own_text"):
+            if hasattr(self, name):
+                getattr(self, name).eval()
+        return self
+
     def _rows(self, sound: str | Path | Sound) -> Float32[np.ndarray, "windows width"]:
         encoder = self.sound_encoder
         heard = read(sound, encoder.rate) if isinstance(sound, str | Path) else sound
@@ -308,26 +316,39 @@ def averaged(
     return (states * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1)
 
 
-def new_space(encoded: Encoded, config: JointConfig | None = None, *, seed: int = 0) -> JointSpace:
-    """Make an untrained space for a set of encoded sounds: sizes, fingerprints, mean and deviation are its own.
+def new_space(
+    encoded: Encoded,
+    sizes: JointConfig | None = None,
+    *,
+    seed: int = 0,
+    own: Sequence[SoundEncoder | TextEncoder] = (),
+) -> JointSpace:
+    """Make an untrained space for a set of encoded sounds: widths, fingerprints, mean and deviation are its own.
 
     Args:
         encoded: By frozen encoders.
-        config: Sizes of the heads; what concerns the encoders is replaced.
+        sizes: Of the heads; what concerns the encoders is replaced.
         seed: Of the weights.
+        own: Encoders of tamis that encoded the set; by default those of the shipped space.
     """
-    told = dataclasses.replace(
-        config or JointConfig(),
-        sound=encoded.encoders["sound"],
-        text=encoded.encoders["text"],
-        sound_fingerprint=encoded.encoders["sound_fingerprint"],
-        text_fingerprint=encoded.encoders["text_fingerprint"],
-        sound_width=encoded.sounds.values.shape[1],
-        text_width=encoded.sentences.values.shape[1],
-    )
+    given = {encoder.name: encoder for encoder in own}
+    parts: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
+    for side, name in (("sound", OWN_SOUND), ("text", OWN_TEXT)):
+        changes[side], changes[f"{side}_fingerprint"] = encoded.encoders[side], encoded.encoders[f"{side}_fingerprint"]
+        if changes[side] == name:
+            load = load_sound_encoder if side == "sound" else load_text_encoder
+            parts[side] = given[name] if name in given else load(name)
+            changes[f"{side}_fingerprint"] = ""
+    if "text" in parts:
+        changes["vocabulary"] = (len(parts["text"].table), len(parts["text"].vocabulary))
+    widths = {"sound_width": encoded.sounds.values.shape[1], "text_width": encoded.sentences.values.shape[1]}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        space = JointSpace(told)
+        space = JointSpace(dataclasses.replace(sizes or JointConfig(), **changes, **widths))
+    for side, encoder in parts.items():
+        getattr(space, f"own_{side}").load_state_dict(encoder.state_dict())
+        getattr(space, f"own_{side}").requires_grad_(False).eval()
     space.sound_head.measure(encoded.sounds.values)
     space.text_head.measure(encoded.sentences.values)
     return space

@@ -1,0 +1,331 @@
+"""The command line of the audio domain: parse, call one function, print."""
+
+from __future__ import annotations
+
+import json as json_format
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter, validators
+
+from tamis.audio.config import TrainConfig
+
+if TYPE_CHECKING:
+    from tamis.audio.data import Collection
+
+app = App(
+    name="audio",
+    help="Find the sound that a sentence describes, and the second at which it happens.",
+    help_epilogue="Example: tamis audio locate street.wav 'a dog barks'",
+)
+data = App(
+    name="data",
+    help="Look at a data set of sounds and sentences, or compose one.",
+    help_epilogue="Example: tamis audio data info clotho --root CLOTHO_v2.1",
+)
+app.command(data)
+
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+File = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
+Folder = Annotated[Path, Parameter(validator=validators.Path(file_okay=False))]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+_EFFECTS = "effects"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where a data set lies."""
+
+    root: Path | None = None
+    """Folder of a named data set: clotho, audiocaps, wavcaps, macs, esc50, esc10, fsd50k."""
+    split: str | None = None
+    """Which part, as the data set calls it, or train, val, test."""
+
+    def collection(self, source: str) -> Collection:
+        """Read a named data set, a table of pairs, or a folder with one."""
+        from tamis.audio.data import READERS, load
+        from tamis.core.errors import ConfigError
+
+        if source in READERS:
+            if self.root is None:
+                raise ConfigError(f"{source} needs --root, the folder in which it lies")
+            return load(source, self.root, self.split)
+        if self.root is not None:
+            raise ConfigError(f"--root belongs to a named data set; {source} is none ({', '.join(READERS)})")
+        suffix = Path(source).suffix.lower()
+        return load({".csv": "csv", ".jsonl": "jsonl"}.get(suffix, "folder"), source, self.split)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Encoders:
+    """What the joint space is built on."""
+
+    sound: str = "aisfx-overlap"
+    """Encoder of sounds: aisfx, aisfx-overlap, mel-cnn, or clap: and an id or folder."""
+    text: str = "minilm"
+    """Encoder of sentences: minilm, words, clap: or st: and an id or folder."""
+
+
+_DATA, _ENCODERS = DataOptions(), Encoders()
+
+
+@data.command(help_epilogue="Example: tamis audio data info esc10 --root ESC-10 --json")
+def info(source: str, /, *, options: DataOptions = _DATA, json: Json = False) -> None:
+    """Say what is in a data set, and what is missing.
+
+    Args:
+        source: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv.
+        options: Where it lies.
+        json: Print one JSON object.
+    """
+    collection = options.collection(source)
+    facts = {
+        "dataset": collection.dataset,
+        "clips": len(collection.items),
+        "with_audio": len(collection.here),
+        "captions": sum(len(item.captions) for item in collection.here),
+        "labels": sorted({label for item in collection.here for label in item.labels}),
+        "sources": len({item.source or item.id for item in collection.here}),
+        "missing": list(collection.missing),
+    }
+    if json:
+        print(json_format.dumps(facts))
+        return
+    for name, value in facts.items():
+        shown = f"{len(value)}{': ' if value else ''}{', '.join(value[:8])}{', …' if len(value) > 8 else ''}"  # type: ignore[arg-type, index]
+        print(f"{name:12} {shown if isinstance(value, list) else value}")
+
+
+@data.command(
+    help_epilogue="Example: tamis audio data compose esc10 --root ESC-10 --split 1 --count 1000 --out mixtures"
+)
+def compose(
+    source: str,
+    /,
+    *,
+    out: Folder,
+    options: DataOptions = _DATA,
+    count: Count = 1000,
+    seconds: float = 10.0,
+    captions: Count = 3,
+    patterns: str = "one,twice,then,while,three",
+    seed: int = 0,
+) -> None:
+    """Compose mixtures of labelled clips, with captions and times, into a folder that `train` takes.
+
+    Args:
+        source: A data set with labels; give one split of it, so that no recording is in two of yours.
+        out: Folder of the .flac files and metadata.jsonl.
+        options: Where the data set lies.
+        count: How many mixtures.
+        seconds: Length of each.
+        captions: Sentences for each.
+        patterns: What can happen: one, twice, then, while, three, separated by commas.
+        seed: Another seed draws others.
+    """
+    from tamis.audio import compose as composing
+
+    config = composing.ComposeConfig(seconds=seconds, captions=captions, patterns=tuple(patterns.split(",")))
+    clips = composing.clips_of(options.collection(source), config.rate)
+    print(composing.write(composing.compose(clips, count, config, seed=seed), config.rate, out, total=count))
+
+
+@app.command(help_epilogue="Example: tamis audio train pairs.csv --out runs/effects")
+def train(
+    pairs: str,
+    /,
+    *,
+    out: Folder,
+    loss: str = "clsr",
+    val: str | None = None,
+    options: DataOptions = _DATA,
+    encoders: Encoders = _ENCODERS,
+    recipe: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Train a joint space of sounds and sentences; one that was cut off goes on.
+
+    Args:
+        pairs: A table of pairs (.csv, .jsonl), a folder with metadata.csv, or a named data set.
+        out: Folder of the space, its checkpoints and the encoded pairs.
+        loss: clsr, nt-xent, nt-xent-unmasked, infonce, triplet-sum, triplet-max, triplet-weighted, or a part of clsr:
+            nt-xent+separability, nt-xent+temperature, nt-xent+reconstruction.
+        val: Pairs to choose the best epoch by: a table or folder, or another split of the data set. By default a tenth
+            of the sources.
+        options: Where a named data set lies.
+        encoders: What the space is built on.
+        recipe: How it is trained.
+        device: Where to train the heads, as torch names devices.
+        json: Print the result line of the validation.
+    """
+    from tamis.audio.ablation import loss_named
+    from tamis.audio.training import train as train_space
+
+    made = loss_named(loss)
+    collection = options.collection(pairs)
+    print(f"tamis: {collection.report()}", file=sys.stderr)
+    judged = None
+    if val is not None:
+        judged = _validation(val, pairs, options)
+        print(f"tamis: validation: {judged.report()}", file=sys.stderr)
+    _, run = train_space(
+        collection,
+        made,
+        recipe,
+        val=judged,
+        sound=encoders.sound,
+        text=encoders.text,
+        method=loss,
+        out=out,
+        device=device,
+    )
+    if json:
+        print(run.to_json())
+        return
+    _numbers(run.metrics, run.split)
+    print(out)
+
+
+@app.command(help_epilogue="Example: tamis audio ablate pairs.csv --test held-out.csv --seeds 0,1,2 --out ablation")
+def ablate(
+    pairs: str,
+    /,
+    *,
+    test: str,
+    out: Folder = Path("tamis-ablation"),
+    losses: str | None = None,
+    seeds: str = "0,1,2,3,4",
+    options: DataOptions = _DATA,
+    encoders: Encoders = _ENCODERS,
+    recipe: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Train with every loss and seed, and say what each part of CLSR adds, in pairs.
+
+    Args:
+        pairs: To train on, as `train` takes them; a tenth of the sources chooses the epochs.
+        test: Other pairs to judge with: a table or folder, or another split of the data set.
+        out: Folder of the report (index.html), the result lines (runs.jsonl) and the spaces.
+        losses: Names, separated by commas; all by default.
+        seeds: Numbers, separated by commas.
+        options: Where a named data set lies.
+        encoders: What the spaces are built on.
+        recipe: How they are trained; its seed is not used.
+        device: Where to train the heads.
+        json: Print the result lines as a JSON array.
+    """
+    from tamis.audio import ablation
+    from tamis.audio.encoders import load_sound_encoder, load_text_encoder
+    from tamis.audio.latents import encode_collection
+    from tamis.audio.training import hold_out
+    from tamis.core.errors import ConfigError
+    from tamis.core.files import write_whole
+
+    chosen = losses.split(",") if losses else list(ablation.LOSSES)
+    for name in chosen:
+        ablation.loss_named(name)
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
+    learnt, held = hold_out(options.collection(pairs))
+    judged = _validation(test, pairs, options)
+    sound, text = load_sound_encoder(encoders.sound), load_text_encoder(encoders.text)
+    parts = [encode_collection(part, sound, text, cache=out) if part else None for part in (learnt, held, judged)]
+    assert parts[0] is not None
+    assert parts[2] is not None
+    tests = {judged.name: parts[2]}
+    trials = ablation.ablate(
+        parts[0], parts[1], tests, losses=chosen, seeds=numbers, config=recipe, out=out, device=device
+    )
+    told = ["tamis", "audio", "ablate", pairs, "--test", test, "--losses", ",".join(chosen), "--seeds", seeds]
+    page = ablation.report_on(trials, tests, command=shlex.join(told))
+    runs = [trial.run for trial in trials[judged.name]]
+    write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in runs))
+    written = page.write(out / "index.html")
+    if json:
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
+        return
+    ablation.summary(trials[judged.name], tests[judged.name], test=judged.name).print()
+    print(written)
+
+
+@app.command(
+    name="eval", help_epilogue="Example: tamis audio eval effects --dataset clotho --root CLOTHO_v2.1 --out judged"
+)
+def evaluate(
+    *models: str,
+    dataset: str,
+    options: DataOptions = _DATA,
+    out: Folder = Path("tamis-eval"),
+    json: Json = False,
+) -> None:
+    """Judge joint spaces on a data set: recall, mAP and median rank in both directions.
+
+    Args:
+        models: Shipped names or directories of spaces; clap: and an id or folder for CLAP as it is. "effects" by
+            default.
+        dataset: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv.
+        options: Where a named data set lies; its test part by default.
+        out: Folder of the report (index.html) and the result lines (runs.jsonl).
+        json: Print the result lines as a JSON array.
+    """
+    from tamis.audio.evaluation import judge, judged_report, judged_table
+    from tamis.core.files import write_whole
+
+    collection = options.collection(dataset)
+    print(f"tamis: {collection.report()}", file=sys.stderr)
+    judged = judge(models or (_EFFECTS,), collection)
+    told = ["tamis", "audio", "eval", *(models or (_EFFECTS,)), "--dataset", dataset]
+    told += ["--split", options.split] if options.split else []
+    page = judged_report(judged, collection, command=shlex.join(told))
+    write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in judged.runs))
+    written = page.write(out / "index.html")
+    if json:
+        print(json_format.dumps([json_format.loads(run.to_json()) for run in judged.runs]))
+        return
+    judged_table(judged, collection).print()
+    print(written)
+
+
+@app.command(help_epilogue="Example: tamis audio locate street.wav 'a dog barks' --top 3")
+def locate(sound: File, sentence: str, /, *, model: str = _EFFECTS, top: Count = 3, json: Json = False) -> None:
+    """Say where in a sound something is heard.
+
+    Args:
+        sound: A file of any format of libsndfile.
+        sentence: What is to be heard; of one thing, such as "a dog barks".
+        model: A shipped name, or a directory.
+        top: How many moments, the best first.
+        json: Print a JSON array.
+    """
+    from tamis.audio.space import JointSpace
+
+    found = JointSpace.from_pretrained(model).locate(sound, sentence)[:top]
+    if json:
+        print(json_format.dumps([moment._asdict() for moment in found]))
+        return
+    for moment in found:
+        print(f"{moment.start_s:8.2f} – {moment.end_s:8.2f} s  {moment.score:+.3f}")
+
+
+def _validation(given: str, pairs: str, options: DataOptions) -> Collection:
+    """Read other pairs: a table or folder, or another split of the same named data set."""
+    from tamis.audio.data import READERS
+
+    if pairs in READERS and not Path(given).exists():
+        return DataOptions(root=options.root, split=given).collection(pairs)
+    return DataOptions().collection(given)
+
+
+def _numbers(metrics: dict[str, Any], split: str) -> None:
+    for side, said in (("t2a", "text → audio"), ("a2t", "audio → text")):
+        shown = "  ".join(f"R@{k} {metrics[f'{side}_recall_at_{k}']:.3f}" for k in (1, 5, 10))
+        print(f"{split:6} {said}  {shown}  mAP@10 {metrics[f'{side}_map_at_10']:.3f}")
