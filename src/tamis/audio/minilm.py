@@ -8,6 +8,7 @@ import numpy as np
 
 from tamis.audio.encoders import TextEncoder, pulled
 from tamis.core.errors import MissingExtraError
+from tamis.core.pretrained import loading
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -44,7 +45,9 @@ class MiniLM(TextEncoder):
         from tamis.audio.models import MODELS
 
         folder = pulled(MODELS["minilm"])
-        return cls(AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder))
+        with loading(cls.name, folder):
+            model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+        return cls(model, tokenizer)
 
     def prepare(self, sentence: str) -> Int[np.ndarray, " tokens"]:
         """Give the numbers of a sentence's word pieces."""

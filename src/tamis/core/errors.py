@@ -54,12 +54,18 @@ class LimitError(TamisError):
 
 
 class MissingExtraError(TamisError, ImportError):
-    """An optional dependency is not installed; the message is the pip command."""
+    """An optional dependency is not installed; the message is the pip command.
+
+    Args:
+        feature: What needs it.
+        extra: The extra of tamis that has it.
+        package: The package itself, if no extra has it.
+    """
 
     exit_code = 4
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs more packages: pip install 'tamis[{extra}]'")
+    def __init__(self, feature: str, extra: str = "", *, package: str = "") -> None:
+        super().__init__(f"{feature} needs more packages: pip install {package or repr(f'tamis[{extra}]')}")
 
 
 def one_line(error: BaseException) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +18,10 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
 )
-from transformers.utils import logging as transformers_logging
 
-from tamis.core.errors import ConfigError, FileError, TamisError, one_line
+from tamis.core.errors import ConfigError, FileError, one_line
 from tamis.core.models import installed
+from tamis.core.pretrained import find, loading
 from tamis.vision.models import MODELS
 
 if TYPE_CHECKING:
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 TOWERS = ("clip", "clip_vision_model", "dinov2")
 FAMILIES = ("llava", "llava_next", "video_llava")
-_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 SHIPPED = Path(__file__).parent / "weights"
 """Models that come with the package, a directory each: `tiny` answers questions about composed scenes."""
 DINOV2_SIDE = 336
@@ -107,35 +103,26 @@ def load(name: str, device: str = "cpu") -> Loaded:
         FileError: If the directory holds no such model.
     """
     source, place = _find(name), _device(device)
-    try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-            family = config.model_type
-            if family not in (*TOWERS, *FAMILIES):
-                raise ConfigError(
-                    f"{name} is a {family!r} model; expected a vision-language model ({', '.join(FAMILIES)}) "
-                    f"or a vision tower with a [CLS] token ({', '.join(TOWERS)})"
-                )
-            kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
-            loaded: Any = kind.from_pretrained(
-                source, trust_remote_code=False, use_safetensors=True, dtype="auto", output_loading_info=True
+    with loading(name, source):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        family = config.model_type
+        if family not in (*TOWERS, *FAMILIES):
+            raise ConfigError(
+                f"{name} is a {family!r} model; expected a vision-language model ({', '.join(FAMILIES)}) "
+                f"or a vision tower with a [CLS] token ({', '.join(TOWERS)})"
             )
-            model, report = loaded
-            if missing := sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"])):
-                raise FileError(f"{name}: {len(missing)} weights are missing or misshapen, the first {missing[0]}")
-            model = model.to(place).eval()
-            processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                source, trust_remote_code=False, backend="pil"
-            )
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
-    except TamisError:
-        raise
-    except Exception as error:  # transformers raises whatever a damaged or foreign directory leads it to
-        if source == name and not Path(source).is_dir():
-            raise ConfigError(f"{name}: not here, and the Hub did not give it ({one_line(error)[:200]})") from error
-        raise FileError(
-            f"{name}: cannot be loaded as a model ({one_line(error)[:200]}); check the directory"
-        ) from error
+        kind = AutoModelForImageTextToText if family in FAMILIES else AutoModel
+        loaded: Any = kind.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, dtype="auto", output_loading_info=True
+        )
+        model, report = loaded
+        if missing := sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"])):
+            raise FileError(f"{name}: {len(missing)} weights are missing or misshapen, the first {missing[0]}")
+        model = model.to(place).eval()
+        processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            source, trust_remote_code=False, backend="pil"
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if family in FAMILIES else None
     if family == "dinov2":
         processor.size = {"shortest_edge": DINOV2_SIDE}
         processor.crop_size = {"height": DINOV2_SIDE, "width": DINOV2_SIDE}
@@ -143,20 +130,6 @@ def load(name: str, device: str = "cpu") -> Loaded:
         return Loaded(name, family, model, processor, layers=-2)
     tower = model.model.video_tower if family == "video_llava" else model.model.vision_tower
     return Loaded(name, family, tower, processor, config.vision_feature_layer, model, tokenizer)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back the notes and progress bars of transformers, which are for those who call it themselves."""
-    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _device(name: str) -> torch.device:
@@ -169,7 +142,7 @@ def _device(name: str) -> torch.device:
 
 
 def _find(name: str) -> str:
-    """Turn a name into a directory or a Hub id, and check the directory before anything reads it."""
+    """Turn a name into a directory, checked before anything reads it, or a Hub id."""
     if name in shipped():
         return str(SHIPPED / name)
     if name in MODELS:
@@ -177,44 +150,4 @@ def _find(name: str) -> str:
         if folder is None:
             raise ConfigError(f"{name} is not on this machine yet; run: tamis models pull {name}")
         return str(folder)
-    path = Path(name).expanduser()
-    if not path.is_dir():
-        if not _HUB_ID.fullmatch(name) or path.exists():
-            known = ", ".join([*shipped(), *MODELS])
-            raise ConfigError(f"no model {name!r}; expected {known}, a model directory, or a Hub id such as org/name")
-        return name
-    settings = path / "config.json"
-    if not settings.is_file():
-        raise FileError(f"{name}: no config.json; expected a model directory of transformers")
-    try:
-        config = json.loads(settings.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"{settings}: not readable as JSON ({one_line(error)[:200]})") from error
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise FileError(f"{settings}: no model_type; expected a model directory of transformers")
-    if "auto_map" in config:
-        raise ConfigError(f"{name} wants to run code of its own (auto_map in config.json), which is refused")
-    if "/" in str(config.get("attn_implementation", "")) or (path / "adapter_config.json").exists():
-        raise ConfigError(
-            f"{name} names a kernel or an adapter to fetch from elsewhere, which is refused; merge it first"
-        )
-    _check_weights(name, path)
-    return str(path)
-
-
-def _check_weights(name: str, path: Path) -> None:
-    """See to it that the weights are safetensors files of this very directory: an index may name others.
-
-    Raises:
-        FileError: If they are not.
-    """
-    if not any(path.glob("*.safetensors")):
-        raise FileError(f"{name}: no weights; expected model.safetensors (pickled .bin and .pt files are not read)")
-    here = {file.name for file in path.glob("*.safetensors")}
-    for index in path.glob("*.index.json"):
-        try:
-            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise FileError(f"{index}: not an index of weights ({one_line(error)[:200]})") from error
-        if foreign := sorted(str(file) for file in named if file not in here):
-            raise FileError(f"{index}: names {foreign[0]!r}; expected safetensors files of the same directory only")
+    return find(name, ", ".join([*shipped(), *MODELS]))
