@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 OWN = "effects"
 """The shipped space, whose encoders are tamis's own."""
+SOUNDS = ("aisfx", "aisfx-overlap", "mel-cnn", "clap:ID")
+"""Encoders of sounds by name."""
+SENTENCES = ("minilm", "words", "clap:ID", "st:ID")
+"""Encoders of sentences by name."""
 _WINDOWS = 16  # that are encoded at a time
 _SENTENCES = 64
 
@@ -153,17 +157,15 @@ def load_sound_encoder(name: str) -> SoundEncoder:
         from tamis.audio.aisfx import AisfxSounds
 
         return AisfxSounds.load(overlap=name == "aisfx-overlap")
-    raise ConfigError(
-        f"{name!r} is no encoder of sounds; {nearest(name, ('aisfx', 'aisfx-overlap', 'mel-cnn', 'clap:ID'))}"
-    )
+    raise ConfigError(f"{name!r} is no encoder of sounds; {nearest(name, SOUNDS)}")
 
 
 def load_text_encoder(name: str) -> TextEncoder:
     """Load an encoder of sentences; see the module.
 
     Args:
-        name: "minilm", "words", "clap:" and the id or folder of a `ClapModel`, or "st:" and that of a sentence-transformers
-            model.
+        name: "minilm", "words", "clap:" and the id or folder of a `ClapModel`, or "st:" and that of a model of
+            sentence-transformers.
 
     Raises:
         ConfigError: If there is no such encoder, or its weights are neither here nor to be had.
@@ -185,7 +187,7 @@ def load_text_encoder(name: str) -> TextEncoder:
         from tamis.audio.minilm import MiniLM
 
         return MiniLM.load()
-    raise ConfigError(f"{name!r} is no encoder of sentences; {nearest(name, ('minilm', 'words', 'clap:ID', 'st:ID'))}")
+    raise ConfigError(f"{name!r} is no encoder of sentences; {nearest(name, SENTENCES)}")
 
 
 def positions(length: int, width: int) -> Float[Tensor, "length width"]:

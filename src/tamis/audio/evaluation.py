@@ -206,6 +206,7 @@ def judge(models: Sequence[str], collection: Collection) -> Judged:
         InputError: If no sound with a caption can be read.
     """
     from tamis.audio.adapters import ZeroShot
+    from tamis.audio.encoders import load_sound_encoder, load_text_encoder
     from tamis.audio.latents import encode_collection
     from tamis.audio.space import JointSpace
 
@@ -213,12 +214,14 @@ def judge(models: Sequence[str], collection: Collection) -> Judged:
     runs, found = [], []
     for name in models:
         start = time.perf_counter()
-        space = (
-            ZeroShot.load(name.removeprefix("clap:")) if name.startswith("clap:") else JointSpace.from_pretrained(name)
-        )
+        space: ZeroShot | JointSpace
+        if name.startswith("clap:"):
+            space = ZeroShot(load_sound_encoder(name), load_text_encoder(name))
+        else:
+            space = JointSpace.from_pretrained(name)
         encoded = encode_collection(described, space.sound_encoder, space.text_encoder)
-        vectors = space.embed(encoded)
-        found.append(retrieval(*vectors, encoded.owners))
+        sounds, sentences = space.embed(encoded)
+        found.append(retrieval(sounds, sentences, encoded.owners))
         runs.append(_line(found[-1], encoded, method=Path(name).name or name, seconds=time.perf_counter() - start))
     for name, ranking in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
         found.append(ranking)
