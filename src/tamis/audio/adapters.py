@@ -358,7 +358,7 @@ class ZeroShot:
                     f"{encoder.name} ({encoder.fingerprint}); encode it again"
                 )
         sounds, sentences = (
-            self._means([rows.item(i) for i in range(rows.count)]) for rows in (encoded.sounds, encoded.sentences)
+            self._means([rows.item(i) for i in range(rows.size)]) for rows in (encoded.sounds, encoded.sentences)
         )
         return sounds, sentences
 

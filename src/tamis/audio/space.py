@@ -188,8 +188,11 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
             ConfigError: If other encoders encoded it.
         """
         self.check(encoded)
-        sounds = [self._embed_sound(encoded.sounds.item(i)) for i in range(len(encoded))]
-        return np.stack(sounds), self._embed_rows(self.text_head, encoded.sentences)
+        stretches = [self._stretches(encoded.sounds.item(i)) for i in range(len(encoded))]
+        vectors = self._embed_rows(self.sound_head, Rows.of([one for sound in stretches for one in sound]))
+        ends = np.cumsum([len(sound) for sound in stretches])
+        sounds = np.stack([_unit_mean(vectors[end - len(s) : end]) for end, s in zip(ends, stretches, strict=True)])
+        return sounds, self._embed_rows(self.text_head, encoded.sentences)
 
     def check(self, encoded: Encoded) -> None:
         """Refuse what other encoders encoded.
@@ -224,12 +227,14 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         return encoder.encode((heard if heard.rate == encoder.rate else resample(heard, encoder.rate)).samples)
 
     def _embed_sound(self, rows: Float32[np.ndarray, "windows width"]) -> Float32[np.ndarray, " joint"]:
+        return _unit_mean(self._embed_rows(self.sound_head, Rows.of(self._stretches(rows))))
+
+    def _stretches(self, rows: Float32[np.ndarray, "windows width"]) -> list[Float32[np.ndarray, "some width"]]:
+        """Cut the windows of a long sound into stretches, the last of which ends with the sound."""
         most = self.windows
         count = max(1, -(-len(rows) // most))
-        starts = [min(i * most, max(0, len(rows) - most)) for i in range(count)]
-        stretches = Rows.of([rows[start : start + most] for start in starts])
-        mean = self._embed_rows(self.sound_head, stretches).mean(axis=0)
-        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
+        starts = (min(i * most, max(0, len(rows) - most)) for i in range(count))
+        return [rows[start : start + most] for start in starts]
 
     @property
     def windows(self) -> int:
@@ -306,6 +311,11 @@ class Head(nn.Module):
         """Take mean and deviation from the rows of a training set."""
         self.mean.copy_(torch.from_numpy(values.mean(axis=0, dtype=np.float64)).float())
         self.deviation.copy_(torch.from_numpy(values.std(axis=0, dtype=np.float64)).float().clamp_min(1e-4))
+
+
+def _unit_mean(vectors: Float32[np.ndarray, "some joint"]) -> Float32[np.ndarray, " joint"]:
+    mean = vectors.mean(axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
 
 
 def averaged(
