@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tamis.audio.compose import PHRASES, Clip, ComposeConfig, clips_of, compose
 from tamis.audio.data import Collection, load
 from tamis.audio.debian_sounds import sonic_pi, tuxpaint
 from tamis.audio.encoders import SoundEncoder, TextEncoder
 from tamis.audio.latents import Encoded, encode, of_collection, of_mixtures
+from tamis.audio.mixtures import PHRASES, Clip, ComposeConfig, clips_of, compose
 
 FOLDS = {"train": (1, 2), "val": (3,), "test": (4,)}
 MIXTURES = {"train": 3000, "val": 600, "test": 1200}

@@ -128,7 +128,7 @@ def compose(
         patterns: What can happen: one, twice, then, while, three, separated by commas.
         seed: Another seed draws others.
     """
-    from tamis.audio import compose as composing
+    from tamis.audio import mixtures as composing
 
     config = composing.ComposeConfig(seconds=seconds, captions=captions, patterns=tuple(patterns.split(",")))
     clips = composing.clips_of(options.collection(source), config.rate)

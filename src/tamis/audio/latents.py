@@ -13,8 +13,8 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
-from tamis.audio.compose import Event, Mixture
 from tamis.audio.encoders import SoundEncoder, TextEncoder
+from tamis.audio.mixtures import Event, Mixture
 from tamis.audio.sound import DEFAULT, Limits, Sound, read, resample
 from tamis.core.errors import ConfigError, FileError, InputError, TamisError, one_line
 from tamis.core.files import write_whole

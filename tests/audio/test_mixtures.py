@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tamis.audio.compose import PATTERNS, Clip, ComposeConfig, Mixture, active, compose
+from tamis.audio.mixtures import PATTERNS, Clip, ComposeConfig, Mixture, active, compose
 from tamis.core.errors import ConfigError, InputError
 
 CONFIG = ComposeConfig(rate=8000, floor_db=-80.0)

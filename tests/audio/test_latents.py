@@ -1,0 +1,109 @@
+"""Encoded sets: sequences of different lengths, kept and read again, cut and joined."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tamis.audio.data import Collection, Item
+from tamis.audio.latents import Encoded, Rows, encode, encode_collection, joined
+from tamis.core.errors import ConfigError, FileError, InputError
+from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded, spectrum
+
+
+def test_sequences_come_out_as_they_went_in_and_are_filled_up_with_nothing() -> None:
+    sequences = [np.ones((2, 3)), np.full((5, 3), 2.0), np.full((1, 3), 3.0)]
+    rows = Rows.of(sequences)
+    for i, sequence in enumerate(sequences):
+        np.testing.assert_array_equal(rows.item(i), sequence)
+    values, mask = rows.padded([2, 0])
+    assert values.shape == (2, 2, 3)
+    assert mask.tolist() == [[True, False], [True, True]]
+    assert not values[0, 1].any()
+    np.testing.assert_array_equal(rows.take([1, 1]).item(1), sequences[1])
+
+
+def test_a_sound_is_encoded_as_by_itself_and_every_caption_knows_its_sound() -> None:
+    sounds = described(5)
+    made = encode(sounds, "tones", SOUNDS, SENTENCES)
+    for i, one in enumerate(sounds):
+        np.testing.assert_array_equal(made.sounds.item(i), spectrum(one.sound.samples))
+    assert made.owners.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert made.captions[4] == sounds[2].captions[0]
+    assert made.events[3] == sounds[3].events
+
+
+def test_the_hash_tells_other_sounds_and_other_words() -> None:
+    sounds = described(3)
+    same, louder = (
+        encoded(3),
+        encode([sounds[0], sounds[1], sounds[2]._replace(sound=sounds[1].sound)], "tones", SOUNDS, SENTENCES),
+    )
+    said = encode([*sounds[:2], sounds[2]._replace(captions=("low",))], "tones", SOUNDS, SENTENCES)
+    assert len({same.dataset, encoded(3).dataset}) == 1
+    assert len({same.dataset, louder.dataset, said.dataset}) == 3
+
+
+def test_a_set_is_the_same_after_it_was_kept(tmp_path: Path) -> None:
+    made = encoded(4)
+    again = Encoded.load(made.save(tmp_path / "set.safetensors"))
+    for name in ("dataset", "ids", "captions", "labels", "events", "patterns", "encoders", "missing"):
+        assert getattr(again, name) == getattr(made, name), name
+    np.testing.assert_array_equal(again.sounds.values, made.sounds.values)
+    np.testing.assert_array_equal(again.sentences.starts, made.sentences.starts)
+
+
+def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+    file = encoded(2).save(tmp_path / "set.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(FileError, match="no encoded sounds"):
+        Encoded.load(file)
+
+
+def test_a_subset_keeps_what_belongs_together_and_joining_undoes_it() -> None:
+    made = encoded(6)
+    parts = [made.subset([4, 1], "some"), made.subset([0, 2, 3, 5], "others")]
+    assert parts[0].ids == (made.ids[4], made.ids[1])
+    assert [parts[0].captions[i] for i in np.flatnonzero(parts[0].owners == 0)] == list(made.captions[8:10])
+    whole = joined(parts, "whole")
+    assert len(whole) == 6
+    for i, one in enumerate(whole.ids):
+        number = made.ids.index(one.partition("/")[2])
+        np.testing.assert_array_equal(whole.sounds.item(i), made.sounds.item(number))
+        assert whole.labels[i] == made.labels[number]
+
+
+def test_sets_of_other_encoders_are_not_joined() -> None:
+    made = encoded(2)
+    other = encode(
+        described(2),
+        "x",
+        SOUNDS,
+        type(SENTENCES)(lambda s: np.ones((len(s), 4), np.float32), name="o", width=4, version="2"),
+    )
+    with pytest.raises(ConfigError, match="was encoded by"):
+        joined([made, other], "both")
+
+
+def test_what_cannot_be_read_is_told_and_nothing_at_all_is_refused() -> None:
+    made = encode([*described(2), FileError("bad.wav: damaged")], "tones", SOUNDS, SENTENCES)
+    assert (len(made), made.missing) == (2, ("bad.wav: damaged",))
+    with pytest.raises(InputError, match=r"no sound could be read \(bad.wav"):
+        encode([FileError("bad.wav: damaged")], "tones", SOUNDS, SENTENCES)
+
+
+def test_a_collection_is_encoded_once_while_its_files_stay_the_same(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for path, one in zip(paths, described(2), strict=True):
+        soundfile.write(path, one.sound.samples, RATE)
+    collection = Collection("two", tuple(Item(path.name, path, ("low",)) for path in paths))
+    first = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
+    files = list((tmp_path / "kept").iterdir())
+    np.testing.assert_array_equal(
+        encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept").sounds.values, first.sounds.values
+    )
+    assert list((tmp_path / "kept").iterdir()) == files
+    soundfile.write(paths[0], described(3)[2].sound.samples[:4000], RATE)
+    changed = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
+    assert changed.dataset != first.dataset
