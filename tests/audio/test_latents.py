@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded, spectrum
 
 from tamis.audio.data import Collection, Item
 from tamis.audio.latents import Encoded, Rows, encode, encode_collection, joined
 from tamis.core.errors import ConfigError, FileError, InputError
-from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded, spectrum
 
 
 def test_sequences_come_out_as_they_went_in_and_are_filled_up_with_nothing() -> None:

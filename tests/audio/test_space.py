@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded
 
 from tamis.audio.adapters import CallableSentences
 from tamis.audio.config import JointConfig
@@ -13,7 +14,6 @@ from tamis.audio.latents import encode
 from tamis.audio.sound import Sound
 from tamis.audio.space import Head, JointSpace, averaged, new_space
 from tamis.core.errors import ConfigError, InputError
-from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded
 
 SIZES = JointConfig(joint=8, hidden=16, heads=2)
 
@@ -47,9 +47,7 @@ def test_a_set_is_embedded_as_its_sounds_are() -> None:
 
 
 def test_a_long_sound_is_the_mean_of_its_stretches() -> None:
-    made = (
-        new_space(encoded(20), JointConfig(joint=8, hidden=16, heads=2, seconds=0.4)).use(SOUNDS).use(SENTENCES).eval()
-    )
+    made = new_space(encoded(20), JointConfig(joint=8, hidden=16, heads=2, stretch=4)).use(SOUNDS).use(SENTENCES).eval()
     samples = np.concatenate([one.sound.samples for one in described(2)])[: round(1.0 * RATE)]
     stretches = [samples[:3200], samples[3200:6400], samples[4800:8000]]
     mean = made.encode_audio([Sound(part, RATE) for part in stretches]).mean(axis=0)
@@ -129,7 +127,7 @@ def test_what_is_no_sound_and_no_sentence_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"joint": 0}, {"hidden": 10, "heads": 4}, {"dropout": 1.0}, {"seconds": 0.0}, {"vocabulary": (1, -1)}]
+    "changes", [{"joint": 0}, {"hidden": 10, "heads": 4}, {"dropout": 1.0}, {"stretch": -1}, {"vocabulary": (1, -1)}]
 )
 def test_what_makes_no_space_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="expected"):

@@ -111,7 +111,7 @@ class CLSRLoss(Objective):
             raise ConfigError(f"temperature={config.temperature!r} needs text_latents, and the pairs have none")
         alike = likeness(pairs.text_latents.detach(), centred=config.centred or config.temperature == "semantic-row")
         if config.temperature == "semantic":
-            return (flat * (1 + config.guidance * alike)).fill_diagonal_(tau)
+            return (flat * (1 + config.guidance * alike**config.sharpness)).fill_diagonal_(tau)
         low, high = config.tau_range
         nearest = alike.fill_diagonal_(0).topk(min(config.neighbours, max(1, n - 1)), dim=1).values.mean(dim=1)
         return (low + (high - low) * nearest)[:, None].expand(n, n)

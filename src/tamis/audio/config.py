@@ -36,7 +36,10 @@ class CLSRConfig:
     tau: float = 0.07
     """Temperature of the positives; where it is learned, at the start."""
     guidance: float = 1.0
-    """How much the likeness of two sentences, from 0 to 1, raises their temperature: 1 doubles it at the most."""
+    """How much the likeness of two sentences, from 0 to 1, raises their temperature: 1 doubles it at the most, and a
+    negative number lowers it, so that what is nearly a positive is pushed harder."""
+    sharpness: float = 1.0
+    """Power of the likeness: above 1, only what is nearly the same is guided."""
     centred: bool = False
     """Whether likeness is measured from the mean of the batch, for encoders to which all sentences are alike."""
     tau_range: tuple[float, float] = (0.05, 0.15)
@@ -56,9 +59,13 @@ class CLSRConfig:
         """Refuse what makes no loss."""
         for name, choices in (("separability", Separability), ("temperature", Temperature), ("distance", Distance)):
             check_choice(name, getattr(self, name), choices)
-        for name in ("separability_weight", "guidance", "reconstruction", "self_reconstruction"):
+        for name in ("separability_weight", "reconstruction", "self_reconstruction"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if not -1 < self.guidance < math.inf or not 0 < self.sharpness < math.inf:
+            raise ConfigError(
+                f"guidance is {self.guidance} and sharpness {self.sharpness}; expected more than -1, and more than 0"
+            )
         object.__setattr__(self, "tau_range", tuple(self.tau_range))
         for name, value in (("tau", self.tau), ("period", self.period), ("tau_range", min(self.tau_range))):
             if not 0 < value < math.inf:
@@ -97,8 +104,9 @@ class JointConfig:
     """Attention heads of a layer."""
     dropout: float = 0.2
     """In the heads, while training."""
-    seconds: float = 10.0
-    """A longer sound is embedded in stretches of this length, and their mean is its embedding."""
+    stretch: int = 0
+    """Windows that are embedded together; a longer sound is cut, and its embedding is the mean of its stretches. A new
+    space takes the length of the longest sound that it is trained on."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no space."""
@@ -106,14 +114,15 @@ class JointConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
-        if self.layers < 0 or len(self.vocabulary) != 2 or min(self.vocabulary) < 0:
-            raise ConfigError(f"layers is {self.layers}, vocabulary {self.vocabulary}; expected 0 or more, and two")
+        if self.layers < 0 or self.stretch < 0 or len(self.vocabulary) != 2 or min(self.vocabulary) < 0:
+            raise ConfigError(
+                f"layers is {self.layers}, stretch {self.stretch}, vocabulary {self.vocabulary}; expected 0 or more, "
+                "and two numbers"
+            )
         if self.hidden % self.heads:
             raise ConfigError(f"hidden is {self.hidden} and heads {self.heads}; expected a multiple")
-        if not 0 <= self.dropout < 1 or not self.seconds > 0:
-            raise ConfigError(
-                f"dropout is {self.dropout} and seconds {self.seconds}; expected 0 to less than 1, and more than 0"
-            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; expected 0 to less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)

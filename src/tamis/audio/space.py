@@ -10,7 +10,6 @@ encoders below them are frozen and fetched by name, or tamis's own and then part
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -122,7 +121,7 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
             sounds: Files, or sounds in memory.
 
         Returns:
-            Vectors of length 1. A sound longer than `config.seconds` is cut, and its vector is the mean.
+            Vectors of length 1. A sound of more windows than `config.stretch` is cut, and its vector is the mean.
 
         Raises:
             FileError: If a file is missing, damaged or no sound.
@@ -231,16 +230,10 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
 
     def _stretches(self, rows: Float32[np.ndarray, "windows width"]) -> list[Float32[np.ndarray, "some width"]]:
         """Cut the windows of a long sound into stretches, the last of which ends with the sound."""
-        most = self.windows
+        most = self.config.stretch or len(rows)
         count = max(1, -(-len(rows) // most))
         starts = (min(i * most, max(0, len(rows) - most)) for i in range(count))
         return [rows[start : start + most] for start in starts]
-
-    @property
-    def windows(self) -> int:
-        """How many windows fit into `config.seconds`."""
-        encoder = self.sound_encoder
-        return max(1, 1 + math.ceil((float(self.config.seconds) - encoder.window_s) / encoder.hop_s - 1e-6))
 
     def _embed_rows(self, head: Head, rows: Rows) -> Float32[np.ndarray, "items joint"]:
         training, out = self.training, np.zeros((rows.size, self.config.joint), np.float32)
@@ -352,6 +345,8 @@ def new_space(
             changes[f"{side}_fingerprint"] = ""
     if "text" in parts:
         changes["vocabulary"] = (len(parts["text"].table), len(parts["text"].vocabulary))
+    if not (sizes and sizes.stretch):
+        changes["stretch"] = int(np.diff(encoded.sounds.starts).max())
     widths = {"sound_width": encoded.sounds.values.shape[1], "text_width": encoded.sentences.values.shape[1]}
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -1,0 +1,160 @@
+"""Training of a joint space: it learns, resumes, repeats, and refuses what it cannot use."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded
+
+from tamis.audio.ablation import LOSSES, loss_named
+from tamis.audio.baselines.ntxent import NTXent
+from tamis.audio.clsr import CLSRLoss
+from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
+from tamis.audio.data import Collection, Item
+from tamis.audio.latents import Encoded, Rows
+from tamis.audio.training import fit, hold_out, train
+from tamis.core.errors import ConfigError, FileError, InputError
+
+SIZES = JointConfig(joint=8, hidden=16, heads=2, dropout=0.0)
+QUICK = TrainConfig(epochs=3, batch=16, learning_rate=1e-2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_learns_to_find_tones_by_their_names(name: str) -> None:
+    made, run = fit(
+        encoded(96),
+        encoded(12, 1),
+        loss_named(name),
+        TrainConfig(epochs=12, batch=32, learning_rate=1e-2),
+        sizes=SIZES,
+        method=name,
+    )
+    assert run.metrics["t2a_recall_at_10"] > 0.9
+    assert run.metrics["t2a_map_at_10"] > 2 * sum(1 / k for k in range(1, 11)) / 12 / 2  # twice what chance has
+    assert run.split == "val"
+    assert list(run.curves["val_recall"]) == [str(epoch) for epoch in range(1, 13)]
+    assert not made.training
+
+
+def test_views_are_another_caption_and_fewer_windows() -> None:
+    loss = CLSRLoss(CLSRConfig(separability="views"))
+    _, run = fit(encoded(48), None, loss, QUICK, sizes=SIZES)
+    assert run.curves["separability"]["3"] < run.curves["separability"]["1"]
+    assert run.split == "train"
+
+
+def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    data, val = encoded(48), encoded(8, 1)
+    whole, _ = fit(data, val, CLSRLoss(), QUICK, sizes=SIZES, out=tmp_path / "whole")
+
+    class Cut(CLSRLoss):
+        def terms(self, pairs):  # type: ignore[no-untyped-def]
+            if self.epoch >= 2:
+                raise KeyboardInterrupt
+            return super().terms(pairs)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, val, Cut(), QUICK, sizes=SIZES, out=tmp_path / "cut")
+    resumed, _ = fit(data, val, CLSRLoss(), QUICK, sizes=SIZES, out=tmp_path / "cut")
+    for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_the_same_seed_gives_the_same_space_and_another_does_not() -> None:
+    spaces = [
+        fit(encoded(32), None, NTXent(), TrainConfig(epochs=3, batch=16, learning_rate=1e-2, seed=seed), sizes=SIZES)[0]
+        for seed in (0, 0, 1)
+    ]
+    one, same, other = (space.text_head.leave.weight for space in spaces)
+    assert torch.equal(one, same)
+    assert not torch.allclose(one, other)
+
+
+def test_decoders_and_temperature_are_not_saved(tmp_path: Path) -> None:
+    made, _ = fit(encoded(32), None, CLSRLoss(CLSRConfig(temperature="learned")), QUICK, sizes=SIZES, out=tmp_path)
+    assert {key.split(".")[0] for key in made.state_dict()} == {"sound_head", "text_head"}
+
+
+def test_a_folder_knows_its_training(tmp_path: Path) -> None:
+    fit(encoded(32), None, NTXent(), QUICK, sizes=SIZES, out=tmp_path)
+    with pytest.raises(ConfigError, match=r"another training: loss is \{'loss': 'nt-xent'"):
+        fit(encoded(32), None, CLSRLoss(), QUICK, sizes=SIZES, out=tmp_path)
+
+
+def test_what_cannot_be_trained_on_is_refused() -> None:
+    with pytest.raises(InputError, match="1 described sound"):
+        fit(encoded(1), None, NTXent(), QUICK, sizes=SIZES)
+    data = encoded(8)
+    broken = Rows(
+        np.where(np.arange(len(data.sounds.values))[:, None] == 3, np.nan, data.sounds.values), data.sounds.starts
+    )
+    with pytest.raises(InputError, match="a latent is NaN"):
+        fit(dataclasses.replace(data, sounds=broken), None, NTXent(), QUICK, sizes=SIZES)
+    with pytest.raises(ConfigError, match="no loss"):
+        loss_named("nt-xnet")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epochs": 0}, {"batch": 1}, {"learning_rate": 0.0}, {"patience": 0}, {"noise": -1.0}]
+)
+def test_what_trains_nothing_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        TrainConfig(**changes)  # type: ignore[arg-type]
+
+
+def files(folder: Path, count: int) -> list[tuple[str | Path, str]]:
+    soundfile = pytest.importorskip("soundfile")
+    pairs: list[tuple[str | Path, str]] = []
+    for number, one in enumerate(described(count)):
+        path = folder / f"{number}.wav"
+        soundfile.write(path, one.sound.samples, RATE)
+        pairs += [(path, caption) for caption in one.captions]
+    return pairs
+
+
+def test_pairs_may_be_a_list_or_a_table(tmp_path: Path) -> None:
+    pairs = files(tmp_path, 24)
+    made, run = train(pairs, NTXent(), QUICK, sound=SOUNDS, text=SENTENCES, sizes=SIZES, out=tmp_path / "space")
+    assert run.split == "val"
+    assert run.metrics["sounds"] == 2
+    assert (tmp_path / "space" / "model.safetensors").is_file()
+    table = tmp_path / "pairs.jsonl"
+    table.write_text(
+        "".join(f'{{"audio": "{Path(p).name}", "caption": "{c}"}}\n' for p, c in pairs[::2]), encoding="utf-8"
+    )
+    again, _ = train(table, config=QUICK, sound=SOUNDS, text=SENTENCES, sizes=SIZES)
+    assert again.config.sound == made.config.sound == "tones"
+    with pytest.raises(FileError, match="no such file"):
+        train([(tmp_path / "none.wav", "low")], sound=SOUNDS, text=SENTENCES)
+
+
+def test_no_source_is_on_both_sides() -> None:
+    items = tuple(Item(f"{i}", Path(), ("x",), source=f"source-{i // 3}") for i in range(90))
+    learnt, held = hold_out(Collection("all", items))
+    assert held is not None
+    assert {item.source for item in learnt.items}.isdisjoint({item.source for item in held.items})
+    assert (len(learnt.items), len(held.items)) == (81, 9)
+    assert hold_out(Collection("few", items[:30])) == (Collection("few", items[:30]), None)
+
+
+def test_val_and_pairs_are_of_one_kind() -> None:
+    collection = Collection("x", ())
+    with pytest.raises(ConfigError, match="encode both, or neither"):
+        train(encoded(8), val=collection)
+
+
+def test_a_set_without_captions_for_some_sounds_trains_on_the_others() -> None:
+    data = encoded(20)
+    said = [i for i, owner in enumerate(data.owners) if owner % 2 == 0]
+    half = Encoded(
+        **{
+            **vars(data),
+            "sentences": data.sentences.take(said),
+            "owners": data.owners[said],
+            "captions": tuple(data.captions[i] for i in said),
+        }
+    )
+    _, run = fit(half, None, NTXent(), QUICK, sizes=SIZES)
+    assert run.metrics["sounds"] == 10
