@@ -339,6 +339,7 @@ def test_a_webdataset_is_read_where_it_lies(tmp_path: Path) -> None:
     one = load("webdataset", tmp_path / "set/test/00.tar")
     assert [(item.id, item.captions) for item in one.items] == [("00/only", ())]
     assert [type(said) for said in of_collection(one)] == [Described]
+    assert [item.path.stat() for item in one.here if item.path] == [(tmp_path / "set/test/00.tar").stat()]
 
 
 def test_what_a_webdataset_says_is_checked(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class MtebEncoder:
             hf_split: Of the task.
             hf_subset: Of the task.
             prompt_type: Query or document.
-            **kwargs: Such as batch_size.
+            kwargs: Such as batch_size.
 
         Raises:
             InputError: If a batch has neither sound nor text, or a sound is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,10 @@ class Member(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.archive}:{self.name}"
+
+    def stat(self) -> os.stat_result:
+        """Say size and times of the tar file, which change when a member does."""
+        return self.archive.stat()
 
     def read(self) -> bytes:
         """Read its bytes.
