@@ -1,13 +1,19 @@
 """Data sets on their own layouts, made small, with and without their audio."""
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from tamis.audio.data import Collection, load
-from tamis.core.errors import ConfigError, FileError
+from tamis.audio.latents import Described, of_collection
+from tamis.audio.sound import Member, probe, read
+from tamis.core.errors import ConfigError, FileError, LimitError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "audio"
 
@@ -16,6 +22,23 @@ def put(path: Path, text: str = "x", encoding: str = "utf-8") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode(encoding))
     return path
+
+
+def pack(path: Path, *entries: tuple[str, bytes] | tarfile.TarInfo) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for entry in entries:
+            info = entry if isinstance(entry, tarfile.TarInfo) else tarfile.TarInfo(entry[0])
+            content = b"" if isinstance(entry, tarfile.TarInfo) else entry[1]
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def link(name: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    return info
 
 
 CLOTHO = """file_name,caption_1,caption_2,caption_3,caption_4,caption_5
@@ -192,6 +215,163 @@ def test_a_table_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     )
     (root / "link.wav").symlink_to(tmp_path / "secret.wav")
     assert len(load("folder", root).missing) == 4
+
+
+def test_rows_of_one_file_are_one_clip(tmp_path: Path) -> None:
+    put(tmp_path / "sub/a.wav")
+    table = put(
+        tmp_path / "pairs.csv",
+        'path,caption,caption_2,source\nsub/a.wav,a bell,"a gong, near",s\nb.wav,rain,,\nsub/a.wav,ringing,,t\n',
+    )
+    got = load("csv", table)
+    assert [(item.id, item.captions, item.source) for item in got.items] == [
+        ("sub/a.wav", ("a bell", "a gong, near", "ringing"), "s"),
+        ("b.wav", ("rain",), "b.wav"),
+    ]
+    assert got.here[0].path == tmp_path / "sub/a.wav"
+    assert got.report() == "pairs: 1 of 2 clips, 3 captions; 1 clips have no audio (b.wav)"
+    lines = put(tmp_path / "pairs.jsonl", '{"audio": "sub/a.wav", "text": "x"}\n{"audio": "sub/a.wav", "text": "y"}\n')
+    assert [item.captions for item in load("jsonl", lines).items] == [("x", "y")]
+
+
+@pytest.mark.parametrize("column", ["audio", "path", "file_name"])
+def test_a_table_of_pairs_names_its_files_in_one_of_three_ways(tmp_path: Path, column: str) -> None:
+    put(tmp_path / "a.wav")
+    assert load("csv", put(tmp_path / "pairs.csv", f"{column},text\na.wav,x\n")).here[0].captions == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("sound,caption\na.wav,x\n", r"pairs\.csv: row 1: has none of audio, path and file_name"),
+        ("audio,caption\na.wav,x\n,y\n", r"pairs\.csv: row 2: has none of audio"),
+        ("audio,description\na.wav,x\n", r"pairs\.csv:1: the header has none of caption, captions, text and caption_1"),
+        ("audio,caption\na.wav\n", r"pairs\.csv:2: has not 2 fields"),
+    ],
+)
+def test_a_table_of_pairs_that_lacks_something_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(FileError, match=said):
+        load("csv", put(tmp_path / "pairs.csv", content))
+    with pytest.raises(ConfigError, match="csv has no splits"):
+        load("csv", tmp_path / "pairs.csv", "train")
+    with pytest.raises(FileError, match="no such file; give where csv lies"):
+        load("csv", tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("name", ["../secret.wav", "ABSOLUTE", "link.wav", "folder/x.wav", "../none.wav"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_list_cannot_lead_out_of_its_folder(tmp_path: Path, name: str, kind: str) -> None:
+    put(tmp_path / "secret.wav")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link.wav").symlink_to(tmp_path / "secret.wav")
+    (root / "folder").symlink_to(tmp_path)
+    file = name.replace("ABSOLUTE", f"{tmp_path}/secret.wav")
+    content = f"audio,text\n{file},a\n" if kind == "csv" else json.dumps({"audio": file, "text": "a"})
+    with pytest.raises(FileError, match=r"lies outside of .*root; put the list above the sounds"):
+        load(kind, put(root / f"list.{kind}", content))
+
+
+def test_every_reader_leaves_out_what_leads_out(tmp_path: Path) -> None:
+    put(tmp_path / "64.wav")
+    root = tmp_path / "root"
+    put(root / "FSD50K.ground_truth/eval.csv", "fname,labels\n64,Rain\n../../64,Rain\n")
+    put(root / "meta/esc50.csv", "filename,fold,category,src_file\n../../64.wav,1,dog,1\n")
+    put(root / "MACS.yaml", "files:\n- filename: ../64.wav\n  annotations: []\n")
+    put(root / "FreeSound/fsd_final.json", json.dumps({"data": [{"id": "../../64", "caption": "x"}]}))
+    put(root / "test.csv", "youtube_id,start_time,caption\n../64,0,x\n../../64,0,x\n")
+    put(root / "evaluation/x.wav")
+    put(root / "clotho_captions_evaluation.csv", CLOTHO.replace("dog's bark.wav", "../../64.wav"))
+    (root / "FSD50K.eval_audio").mkdir()
+    (root / "FSD50K.eval_audio/64.wav").symlink_to(tmp_path / "64.wav")
+    for name in ("fsd50k", "esc50", "macs", "audiocaps", "clotho"):
+        assert load(name, root).here == ()
+    assert load("wavcaps", root, "FreeSound").here == ()
+
+
+def wave_bytes(form: str, seconds: float = 0.5, rate: int = 16_000) -> bytes:
+    memory = io.BytesIO()
+    tone = np.sin(2 * np.pi * 440 * np.arange(int(rate * seconds)) / rate).astype(np.float32) / 2
+    subtype = {"ogg": "VORBIS", "opus": "OPUS"}.get(form)
+    soundfile.write(memory, tone, rate, format={"opus": "OGG"}.get(form, form).upper(), subtype=subtype)
+    return memory.getvalue()
+
+
+def test_a_webdataset_is_read_where_it_lies(tmp_path: Path) -> None:
+    forms = ("flac", "wav", "ogg", "mp3", "opus")
+    entries = [(f"x/{number}.{form}", wave_bytes(form)) for number, form in enumerate(forms)]
+    told = [
+        ("x/0.json", b'{"caption": "zero", "duration": 1}'),
+        ("x/1.json", b'{"text": ["one", "uno"], "source": "everything"}'),
+        ("x/2.txt", "\ufeffdeux\n".encode()),
+        ("x/3.JSON", b'{"captions": ["three"], "caption_2": "tres"}'),
+        ("x/4.json", b'{"title": "no caption"}'),
+        ("x/4.txt", b"four"),
+        ("y.json", b'{"caption": "no sound"}'),
+        ("z.cls", b"5"),
+        ("__key__", b"z"),
+        ("._x.json", b"not JSON"),
+    ]
+    pack(tmp_path / "set/train/00.tar", *entries, *told)
+    pack(tmp_path / "set/train/deep/01.tar", ("x/0.mp3", wave_bytes("mp3")), ("x/0.wav", wave_bytes("wav")))
+    pack(tmp_path / "set/test/00.tar", ("only.flac", wave_bytes("flac")))
+    got = load("webdataset", tmp_path / "set", "train")
+    assert got.name == "set-train"
+    assert [(item.id, item.captions) for item in got.here] == [
+        ("00/x/0", ("zero",)),
+        ("00/x/1", ("one", "uno")),
+        ("00/x/2", ("deux",)),
+        ("00/x/3", ("three", "tres")),
+        ("00/x/4", ("four",)),
+        ("deep/01/x/0", ()),
+    ]
+    assert got.missing == ("00/y",)
+    assert len({item.source for item in got.items}) == 7
+    for item in got.here:
+        assert isinstance(item.path, Member)
+        sound = read(item.path)
+        assert probe(item.path).rate == sound.rate == 16_000
+        assert abs(sound.seconds - 0.5) < 0.1
+        power = np.abs(np.fft.rfft(sound.samples * np.hanning(len(sound.samples))))
+        assert abs(power.argmax() / sound.seconds - 440) < 5
+    assert str(got.here[-1].path) == f"{tmp_path}/set/train/deep/01.tar:x/0.wav"
+    assert len(load("webdataset", tmp_path / "set").items) == 8
+    one = load("webdataset", tmp_path / "set/test/00.tar")
+    assert [(item.id, item.captions) for item in one.items] == [("00/only", ())]
+    assert [type(said) for said in of_collection(one)] == [Described]
+    assert [item.path.stat() for item in one.here if item.path] == [(tmp_path / "set/test/00.tar").stat()]
+
+
+def test_what_a_webdataset_says_is_checked(tmp_path: Path) -> None:
+    def made(*entries: tuple[str, bytes]) -> Collection:
+        return load("webdataset", pack(tmp_path / "a.tar", *entries))
+
+    with pytest.raises(FileError, match=r"a\.tar:x\.json: not JSON"):
+        made(("x.json", b"{"))
+    with pytest.raises(FileError, match=r"a\.tar:x\.json: not JSON"):
+        made(("x.json", b"[" * 100_000))
+    with pytest.raises(FileError, match=r"a\.tar:x\.json: expected a JSON object; got \[1, 2\]"):
+        made(("x.json", b"[1,\n2]"))
+    with pytest.raises(FileError, match=r"a\.tar:x\.txt: not UTF-8 at byte 3"):
+        made(("x.txt", b"caf\xe9"))
+    with pytest.raises(FileError, match=r"a\.tar: holds x\.txt twice"):
+        made(("x.txt", b"a"), ("x.txt", b"b"))
+    with pytest.raises(LimitError, match=r"a\.tar:x\.txt: 1000001 bytes; the limit of a text is 1000000"):
+        made(("x.txt", b"a" * 1_000_001))
+    with pytest.raises(FileError, match=r"x\.flac is a link"):
+        made(("x.txt", b"a"), ("x.flac", b""), link("x.flac"))
+    (bad,) = of_collection(made(("x.flac", b"no sound"), ("x.txt", b"a")))
+    assert isinstance(bad, FileError)
+    assert f"{tmp_path}/a.tar:x.flac: not a sound, or damaged" in str(bad)
+    (empty,) = of_collection(made(("x.flac", b"")))
+    assert "x.flac: empty" in str(empty)
+    with pytest.raises(FileError, match=r"holds no \.tar file"):
+        load("webdataset", tmp_path, "none")
+    outside = tmp_path / "inner"
+    outside.mkdir()
+    (outside / "a.tar").symlink_to(tmp_path / "a.tar")
+    with pytest.raises(FileError, match=r"holds no \.tar file"):
+        load("webdataset", outside)
 
 
 def test_what_is_there_has_a_hash_that_its_order_and_captions_change(tmp_path: Path) -> None:

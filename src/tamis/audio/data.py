@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tamis.core.errors import ConfigError, FileError, nearest, one_line
+from tamis.audio.shards import members
+from tamis.audio.sound import Member
+from tamis.core.errors import ConfigError, FileError, LimitError, nearest, one_line
 
 _AUDIO = (".flac", ".wav", ".ogg", ".mp3", ".opus")
 _MAX_TABLE_BYTES = 2_000_000_000
+_MAX_TEXT_BYTES = 1_000_000  # in a tar file
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Item:
 
     id: str
     """Unique in its collection."""
-    path: Path | None
-    """Its audio; None if that is not there."""
+    path: Path | Member | None
+    """Its audio, as `sound.read` takes it; None if that is not there."""
     captions: tuple[str, ...]
     """Sentences that describe it; may be none."""
     labels: tuple[str, ...] = ()
@@ -81,21 +84,23 @@ def load(name: str, root: str | Path, split: str | None = None) -> Collection:
 
     Args:
         name: "clotho", "audiocaps", "wavcaps", "macs", "esc50", "esc10", "fsd50k", "folder" (a folder with
-            `metadata.csv` or `metadata.jsonl`, as Hugging Face's audiofolder has it) or "jsonl" (a file of one JSON
-            object a line).
-        root: The folder that holds tables and audio; the file for "jsonl".
+            `metadata.csv` or `metadata.jsonl`, as Hugging Face's audiofolder has it), "webdataset" (tar files with a
+            sound and a .json or .txt of one stem), "csv" (a table with a column audio, path or file_name, and one or
+            more of captions) or "jsonl" (a file of one JSON object a line, with the same keys).
+        root: The folder that holds tables and audio; the file for "csv" and "jsonl"; either for "webdataset".
         split: Which part, in the data set's own word or as "train", "val" or "test"; all by default where the data set
             has no parts.
 
     Raises:
         ConfigError: If there is no such data set or split.
         FileError: If a table is missing, damaged, or not what the layout says.
+        LimitError: If it is too large.
     """
     if name not in READERS:
         raise ConfigError(f"{name!r} is no data set; {nearest(name, READERS)}")
     place = Path(root)
     if not place.exists():
-        raise FileError(f"{root}: no such {'file' if name == 'jsonl' else 'folder'}; give where {name} lies")
+        raise FileError(f"{root}: no such {'file' if name in ('csv', 'jsonl') else 'folder'}; give where {name} lies")
     return READERS[name](place, split)
 
 
@@ -257,23 +262,93 @@ def _folder(root: Path, split: str | None) -> Collection:
     return Collection(root.name, tuple(items), root)
 
 
+def _csv(path: Path, split: str | None) -> Collection:
+    """A table of pairs: the file under audio, path or file_name, relative to the table; captions; a source."""
+    _no_split(split, "csv")
+    rows = list(_rows(path, ()))
+    if rows and not any(_is_caption(name) for name in rows[0]):
+        raise FileError(f"{path}:1: the header has none of caption, captions, text and caption_1; name the captions so")
+    return _listed(path, ((f"{path}: row {number}", row) for number, row in enumerate(rows, start=1)))
+
+
 def _jsonl(path: Path, split: str | None) -> Collection:
     """One JSON object a line: the file under audio, path or file_name, relative to the list; captions; a source."""
     _no_split(split, "jsonl")
-    items = []
-    for number, row in _lines(path):
+    return _listed(path, ((f"{path}:{number}", row) for number, row in _lines(path)))
+
+
+def _listed(path: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> Collection:
+    """Make clips of the rows of a list, one of all rows that name one file."""
+    items: dict[str, Item] = {}
+    for where, row in rows:
         file = next((str(row[key]) for key in ("audio", "path", "file_name") if row.get(key)), None)
         if file is None:
-            raise FileError(f"{path}:{number}: has none of audio, path and file_name; give the sound's file")
-        sound = path.parent / file
-        found = sound if sound.is_file() else None
-        items.append(Item(file, found, _captions(row), source=str(row.get("source") or file)))
-    return Collection(path.stem, tuple(items), path.parent)
+            raise FileError(f"{where}: has none of audio, path and file_name; give the sound's file")
+        if _leads_out(path.parent, path.parent / file):
+            raise FileError(f"{where}: {file[:80]!r} lies outside of {path.parent}; put the list above the sounds")
+        before = items.get(file)
+        captions = (*(before.captions if before else ()), *_captions(row))
+        source = before.source if before else str(row.get("source") or file)
+        items[file] = Item(file, _inside(path.parent, path.parent / file), captions, source=source)
+    return Collection(path.stem, tuple(items.values()), path.parent)
+
+
+def _webdataset(root: Path, split: str | None) -> Collection:
+    """Source: webdataset: members of one stem are a sample. A split is a folder of tar files, as LAION's sets have it.
+
+    Differs: what is compressed, links, or names a place outside is refused; see `shards`.
+    """
+    base = root / split if split else root
+    if base.is_file():
+        shards = [base]
+    else:
+        shards = [path for path in sorted(base.rglob("*.tar")) if _inside(root, path) is not None]
+    if not shards:
+        raise FileError(f"{base}: holds no .tar file; give a folder of them, or one")
+    items = []
+    for shard in shards:
+        inner = shard.relative_to(base.parent if base.is_file() else base).with_suffix("").as_posix()
+        for stem, parts in _samples(shard).items():
+            sound = next((parts[suffix[1:]] for suffix in _AUDIO if suffix[1:] in parts), None)
+            if sound is not None or parts.keys() & {"json", "txt"}:
+                items.append(Item(f"{inner}/{stem}", sound, _said(parts), source=f"{inner}/{stem}"))
+    return Collection(f"{root.stem}-{split}" if split else root.stem, tuple(items), root)
+
+
+def _samples(shard: Path) -> dict[str, dict[str, Member]]:
+    """Group members by what precedes the first dot of the file name; what follows says what each is."""
+    samples: dict[str, dict[str, Member]] = {}
+    for member in members(shard):
+        folder, slash, name = member.name.rpartition("/")
+        stem, _, suffix = name.partition(".")
+        if stem and suffix:
+            parts = samples.setdefault(f"{folder}{slash}{stem}", {})
+            if suffix.lower() in parts:
+                raise FileError(f"{shard}: holds {member.name} twice; pack it again")
+            parts[suffix.lower()] = member
+    return samples
+
+
+def _said(parts: dict[str, Member]) -> tuple[str, ...]:
+    """Read the captions of a sample, from its JSON or else its text."""
+    texts: dict[str, str] = {}
+    for kind in parts.keys() & {"json", "txt"}:
+        member = parts[kind]
+        if member.size > _MAX_TEXT_BYTES:
+            raise LimitError(f"{member}: {member.size} bytes; the limit of a text is {_MAX_TEXT_BYTES}")
+        try:
+            texts[kind] = member.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FileError(f"{member}: not UTF-8 at byte {error.start}; pack it as UTF-8") from error
+    found = _captions(_object(texts["json"], str(parts["json"]))) if "json" in texts else ()
+    text = texts.get("txt", "").strip()
+    return found or ((text,) if text else ())
 
 
 READERS: dict[str, Callable[[Path, str | None], Collection]] = {
     "audiocaps": _audiocaps,
     "clotho": _clotho,
+    "csv": _csv,
     "esc10": _esc10,
     "esc50": _esc50,
     "folder": _folder,
@@ -281,6 +356,7 @@ READERS: dict[str, Callable[[Path, str | None], Collection]] = {
     "jsonl": _jsonl,
     "macs": _macs,
     "wavcaps": _wavcaps,
+    "webdataset": _webdataset,
 }
 """The data sets by name."""
 
@@ -289,10 +365,14 @@ def _captions(row: dict[str, Any]) -> tuple[str, ...]:
     """Take captions from whatever they are called: caption, captions, text, or caption_1 and so on."""
     found: list[str] = []
     for key, value in row.items():
-        name = str(key).lower()
-        if name in ("caption", "captions", "text") or (name.startswith("caption_") and name[8:].isdigit()):
+        if _is_caption(key):
             found += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
     return tuple(found)
+
+
+def _is_caption(key: object) -> bool:
+    name = str(key).lower()
+    return name in ("caption", "captions", "text") or (name.startswith("caption_") and name[8:].isdigit())
 
 
 def _folds(name: str, items: Sequence[Item], split: str | None, root: Path) -> Collection:
@@ -339,6 +419,13 @@ def _inside(root: Path, path: Path) -> Path | None:
         return None
 
 
+def _leads_out(root: Path, path: Path) -> bool:
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):
+        return False
+
+
 def _text(path: Path, encoding: str = "utf-8-sig") -> str:
     try:
         if path.stat().st_size > _MAX_TABLE_BYTES:
@@ -370,20 +457,18 @@ def _rows(path: Path, columns: Sequence[str], encoding: str = "utf-8-sig") -> It
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise FileError(f"{path}:{number}: not JSON ({one_line(error)})") from error
-            if not isinstance(row, dict):
-                raise FileError(f"{path}:{number}: expected a JSON object; got {line.strip()[:40]}")
-            yield number, row
+            yield number, _object(line, f"{path}:{number}")
 
 
 def _json(path: Path) -> dict[str, Any]:
+    return _object(_text(path), str(path))
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
     try:
-        content = json.loads(_text(path))
-    except ValueError as error:
-        raise FileError(f"{path}: not JSON ({one_line(error)}); get the file again") from error
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{where}: not JSON ({one_line(error)}); get the file again") from error
     if not isinstance(content, dict):
-        raise FileError(f"{path}: expected a JSON object; get the file again")
+        raise FileError(f"{where}: expected a JSON object; got {' '.join(text.split())[:40]}")
     return content

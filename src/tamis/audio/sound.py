@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +56,42 @@ class Sound(NamedTuple):
         return len(self.samples) / self.rate
 
 
+class Member(NamedTuple):
+    """A sound file inside of a tar file that is not compressed."""
+
+    archive: Path
+    """The tar file."""
+    name: str
+    """What it calls the sound; only told, never a path."""
+    offset: int
+    """Its first byte in the tar file."""
+    size: int
+    """How many bytes it has."""
+
+    def __str__(self) -> str:
+        return f"{self.archive}:{self.name}"
+
+    def stat(self) -> os.stat_result:
+        """Say size and times of the tar file, which change when a member does."""
+        return self.archive.stat()
+
+    def read(self) -> bytes:
+        """Read its bytes.
+
+        Raises:
+            FileError: If the tar file is missing or ends before them.
+        """
+        try:
+            with self.archive.open("rb") as file:
+                file.seek(self.offset)
+                content = file.read(self.size)
+        except OSError as error:
+            raise FileError(f"{self}: {error.strerror}; check the path") from error
+        if len(content) < self.size:
+            raise FileError(f"{self}: cut off after {len(content)} of {self.size} bytes; get the tar file again")
+        return content
+
+
 class About(NamedTuple):
     """What the header of a sound file says."""
 
@@ -72,11 +110,12 @@ class About(NamedTuple):
         return self.frames / self.rate
 
 
-def probe(path: str | Path, limits: Limits = DEFAULT) -> About:
+def probe(path: str | Path | Member, limits: Limits = DEFAULT) -> About:
     """Read the header of a sound file and hold it against the limits.
 
     Args:
-        path: A file of any format of libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF, W64, AU and more.
+        path: A file of any format of libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF, W64, AU and more; or such
+            a file inside of a tar file.
         limits: What is accepted.
 
     Raises:
@@ -88,7 +127,7 @@ def probe(path: str | Path, limits: Limits = DEFAULT) -> About:
         return _about(file)
 
 
-def read(path: str | Path, rate: int | None = None, limits: Limits = DEFAULT) -> Sound:
+def read(path: str | Path | Member, rate: int | None = None, limits: Limits = DEFAULT) -> Sound:
     """Read a sound file as one channel, the mean of all.
 
     Args:
@@ -159,23 +198,26 @@ def files(folder: str | Path) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: str | Path, limits: Limits) -> Iterator[Any]:
+def _opened(path: str | Path | Member, limits: Limits) -> Iterator[Any]:
     """Open a sound file whose header is within the limits; what decoding raises becomes one line."""
     try:
         import soundfile
     except (ModuleNotFoundError, OSError) as error:  # OSError: the library itself is missing
         raise MissingExtraError("reading sounds", "audio") from error
 
-    place = Path(path)
-    if not place.is_file():
-        raise FileError(f"{path}: {'a folder' if place.is_dir() else 'no such file'}; give a sound file")
-    size = place.stat().st_size
+    if isinstance(path, Member):
+        size = path.size
+    else:
+        path = Path(path)
+        if not path.is_file():
+            raise FileError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; give a sound file")
+        size = path.stat().st_size
     if not size:
         raise FileError(f"{path}: empty; give a sound file")
     if size > limits.max_bytes:
         raise LimitError(f"{path}: {size} bytes, the limit is {limits.max_bytes}; cut it")
     try:
-        with soundfile.SoundFile(place) as file:
+        with soundfile.SoundFile(io.BytesIO(path.read()) if isinstance(path, Member) else path) as file:
             _check(path, _about(file), limits)
             yield file
     except soundfile.LibsndfileError as error:
@@ -186,7 +228,7 @@ def _about(file: Any) -> About:
     return About(file.samplerate, file.channels, file.frames, file.format)
 
 
-def _check(path: str | Path, about: About, limits: Limits) -> None:
+def _check(path: Path | Member, about: About, limits: Limits) -> None:
     if not limits.min_rate <= about.rate <= limits.max_rate:
         raise LimitError(f"{path}: {about.rate} Hz; the limits are {limits.min_rate} to {limits.max_rate} Hz")
     if about.channels > limits.max_channels:
