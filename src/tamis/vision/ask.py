@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError, InputError
-from tamis.core.report import Cell, Table
+from tamis.core.report import Cell, Table, quantity
 from tamis.vision.baselines.simple import BLIND, All
 from tamis.vision.context import pruned
 from tamis.vision.in_llm import InLLMPruner
@@ -160,8 +160,8 @@ def table(answers: Sequence[Answer]) -> Table:
             one.method,
             one.keep,
             one.answer,
-            f"{one.image_tokens:.0f}",
-            f"{one.prompt_tokens:.0f}",
+            quantity(one.image_tokens),
+            quantity(one.prompt_tokens),
             round(one.first_token_seconds * 1000, 1),
             round(one.kv_bytes / 2**20, 2),
         ]

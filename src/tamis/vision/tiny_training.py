@@ -36,10 +36,8 @@ from tamis.core.errors import ConfigError, FileError
 from tamis.core.files import write_whole
 from tamis.core.progress import progress
 from tamis.core.seed import derive
-from tamis.vision.questions import FACTS as SCENE_FACTS
-from tamis.vision.sprites import FACTS as SPRITE_FACTS
 from tamis.vision.tiny import TinyConfig, build
-from tamis.vision.tiny_data import KINDS, NAMED, ROOM, batch, pack, read
+from tamis.vision.tiny_data import KINDS, NAMED, batch, pack, read
 
 EXAMINED = 512
 """Validation pictures of each kind that are looked at after every round."""
@@ -150,7 +148,7 @@ class Pupil(pl.LightningModule):
         self.model = build(config, training.seed)
         self.training_config = training
         self.curves: dict[str, dict[int, float]] = {}
-        facts = {"scenes": SCENE_FACTS, "sprites": SPRITE_FACTS}
+        facts = {kind: one.facts for kind, one in KINDS.items()}
         with torch.random.fork_rng():
             torch.manual_seed(derive(training.seed, "heads"))
             self.picture = nn.Linear(config.tower_width, _WIDTH, bias=False)
@@ -222,7 +220,7 @@ class Pupil(pl.LightningModule):
         step = self.global_step
         reading = step >= self.training_config.see_steps
         features, cls = self._see(data["images"])
-        kind = "scenes" if data["facts"].shape[1] == SCENE_FACTS else "sprites"
+        kind = next(kind for kind, one in KINDS.items() if one.facts == data["facts"].shape[1])
         parts = {"contrast": self.contrast(cls, data["facts"], kind), "naming": self.name(features, data["names"])}
         loss = parts["contrast"] + parts["naming"]
         if reading:
@@ -272,10 +270,10 @@ class Pupil(pl.LightningModule):
         self.eval()
         right: Counter[str] = Counter()
         asked: Counter[str] = Counter()
-        for kind, (drawer, asker) in KINDS.items():
-            scenes = drawer.draw(self.training_config.seed, split, 0, size)
-            questions = asker.ask(scenes)
-            data = {name: tensor.to(self.device) for name, tensor in pack(questions, size, ROOM[kind]).items()}
+        for kind, of in KINDS.items():
+            scenes = of.draw(self.training_config.seed, split, 0, size)
+            questions = of.ask(scenes)
+            data = {name: tensor.to(self.device) for name, tensor in pack(questions, size, of.room).items()}
             images = torch.from_numpy(scenes.images).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16):
                 logits = self.read(self.see(images)[0], data["ids"], data["segments"], data["positions"])
