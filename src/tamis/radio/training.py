@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,11 +18,10 @@ from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tamis.core.errors import ConfigError, FileError
-from tamis.core.files import write_whole
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive
+from tamis.core.training import LAST, check_device, claim, quietly, read_checkpoint
 from tamis.radio.config import TrainConfig
 from tamis.radio.evaluation import evaluate
 from tamis.radio.network import Network, check_frames
@@ -33,7 +29,7 @@ from tamis.radio.network import Network, check_frames
 if TYPE_CHECKING:
     from tamis.radio.data import Frames, Splits
 
-_ABOUT, _LAST, _BEST = "training.json", "last.ckpt", "best.ckpt"
+_BEST = "best.ckpt"
 
 
 def train(
@@ -158,17 +154,14 @@ def fit(
     network = objective.network
     for frames in (data.train, data.val):
         check_frames(network, frames)
-    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if device not in devices:
-        raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
+    check_device(device)
     start = time.perf_counter()
     objective.train()  # Lightning trains a network in the mode that it is in, and a loaded one is in evaluation mode
-    with TemporaryDirectory() as scratch, _quietly(config.threads), progress(f"training {method}") as report:
+    told = {"network": type(network).__name__, **dataclasses.asdict(network.config), **_recipe(config)}
+    told |= {"seed": config.seed, **(extra or {}), "train": data.train.dataset, "val": data.val.dataset}
+    with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
         folder = Path(out if out is not None else scratch)
-        _claim(folder, objective, data, {**_recipe(config), "seed": config.seed, **(extra or {})})
-        last = folder / _LAST if (folder / _LAST).exists() else None
-        if last is not None:
-            _checkpoint(last)
+        last = claim(folder, told)
         trainer = pl.Trainer(
             max_epochs=config.epochs,
             accelerator="gpu" if device == "cuda" else "cpu",
@@ -189,7 +182,7 @@ def fit(
             ckpt_path=last,
             weights_only=True,
         )
-        state = _checkpoint(folder / _BEST)["state_dict"]
+        state = read_checkpoint(folder / _BEST)["state_dict"]
         network.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
     _warn_of_collapse(objective, method)
     run = evaluate(
@@ -219,41 +212,6 @@ def turned(frames: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
     cos, sin = phase.cos(), phase.sin()
     i, q = frames[:, 0], frames[:, 1]
     return torch.stack([cos * i - sin * q, sin * i + cos * q], dim=1)
-
-
-def _claim(folder: Path, objective: Objective, data: Splits, recipe: Mapping[str, Any]) -> None:
-    """Write into a folder which training it is for, or refuse it if it holds another."""
-    network = objective.network
-    told = {"network": type(network).__name__, **dataclasses.asdict(network.config), **recipe}
-    told |= {"train": data.train.dataset, "val": data.val.dataset}
-    text = json.dumps(told, indent=2, sort_keys=True) + "\n"
-    file = folder / _ABOUT
-    if not file.exists():
-        if (folder / _LAST).exists():
-            raise ConfigError(f"{folder}: holds {_LAST}, but no {_ABOUT} that says of what; give another folder")
-        write_whole(file, text)
-        return
-    try:
-        known = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise FileError(f"{file}: not the description of a training; give another folder") from error
-    here = json.loads(text)
-    for name in sorted(here.keys() | known.keys()):
-        if here.get(name) != known.get(name):
-            raise ConfigError(
-                f"{file}: another training: {name} is {known.get(name)!r} there and {here.get(name)!r} here; "
-                "give the same to go on with it, or another folder"
-            )
-
-
-def _checkpoint(path: Path) -> dict[str, Any]:
-    """Read what was kept of a training; nothing in the file is executed."""
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # of pickle, zipfile, struct or torch: a damaged file has many faces
-        raise FileError(
-            f"{path}: not a checkpoint of a training ({type(error).__name__}); remove its folder, and train again"
-        ) from error
 
 
 class _Numbered(Dataset[Any]):
@@ -309,30 +267,11 @@ class _EveryEpoch(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if pl_module.epochs_since_best() == 0:
             trainer.save_checkpoint(self.folder / _BEST)
-        trainer.save_checkpoint(self.folder / _LAST)
+        trainer.save_checkpoint(self.folder / LAST)
         trainer.should_stop = self._enough(pl_module)
 
     def _enough(self, objective: Objective) -> bool:
         return self.patience is not None and objective.epochs_since_best() >= self.patience
-
-
-@contextmanager
-def _quietly(threads: int) -> Iterator[None]:
-    """Keep Lightning's advice to itself, and torch's threads and random state as they were."""
-    logger, before = logging.getLogger("pytorch_lightning"), torch.get_num_threads()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    torch.set_num_threads(threads)
-    try:
-        with warnings.catch_warnings(), torch.random.fork_rng():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            yield
-    except SystemExit:  # Lightning turns Ctrl-C into an exit
-        raise KeyboardInterrupt from None
-    finally:
-        torch.set_num_threads(before)
-        logger.setLevel(level)
 
 
 def _warn_of_collapse(objective: Objective, method: str) -> None:

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter, validators
 
 from tamis.core.budget import Budget
 from tamis.core.errors import FileError, one_line
+from tamis.vision.config import TinyConfig, TinyTraining
 
 app = App(
     name="vision",
@@ -310,46 +311,23 @@ def analyze(
 def train_tiny(
     *,
     out: Path,
-    see_steps: int = 2000,
-    read_steps: int = 3500,
-    batch: Count = 512,
-    pool: Count = 1200,
-    round_steps: Count = 250,
-    workers: int = 2,
-    compiled: bool = False,
-    seed: int = 0,
+    sizes: Annotated[TinyConfig, Parameter(name="*")] = TinyConfig(),
+    recipe: Annotated[TinyTraining, Parameter(name="*")] = TinyTraining(),
     device: str = "cpu",
 ) -> None:
     """Train the small vision-language model that reads scenes; cut off, it goes on where it was.
 
     Args:
         out: Folder of the model; checkpoints lie in `checkpoints` inside of it.
-        see_steps: Batches for the tower.
-        read_steps: Batches for the language model.
-        batch: Pictures in a batch.
-        pool: Batches that are drawn and kept in memory, 27 KiB a picture; later steps see them again.
-        round_steps: Steps between two validations.
-        workers: Processes that draw scenes.
-        compiled: Compile the model first; worth its minute on a GPU only.
-        seed: Of scenes and weights.
+        sizes: Of the model.
+        recipe: How it is trained.
         device: "cpu" or "cuda". On a processor the whole recipe takes days.
     """
     from tamis.core.files import write_whole
-    from tamis.vision.tiny import TinyConfig, save
-    from tamis.vision.tiny_training import TinyTraining
+    from tamis.vision.tiny import save
     from tamis.vision.tiny_training import train_tiny as train
 
-    recipe = TinyTraining(
-        see_steps=see_steps,
-        read_steps=read_steps,
-        batch=batch,
-        pool=pool,
-        round_steps=round_steps,
-        workers=workers,
-        compiled=compiled,
-        seed=seed,
-    )
-    trained, curves = train(TinyConfig(), recipe, out=out / "checkpoints", device=device)
+    trained, curves = train(sizes, recipe, out=out / "checkpoints", device=device)
     save(trained, out)
     write_whole(out / "curves.json", json_format.dumps(curves, indent=1) + "\n")
     print(out)
