@@ -11,6 +11,7 @@ import pytest
 from tamis.cli import main
 from tamis.core.report import Facts
 from tamis.core.results import Run
+from tamis.vision import loading
 from tamis.vision.config import Layout
 from tamis.vision.evaluation import Marks, Sheet, examine
 from tamis.vision.evaluation_report import (
@@ -25,7 +26,7 @@ from tamis.vision.evaluation_report import (
     warnings,
 )
 from tamis.vision.fastervlm import FasterVLM
-from tamis.vision.loading import load
+from tamis.vision.loading import Loaded, load
 
 
 def marks(right: list[float], recall: float) -> Marks:
@@ -150,6 +151,34 @@ def test_the_command_writes_report_and_lines(tmp_path: Path, capsys: pytest.Capt
     assert printed == written
     assert {line["method"] for line in written} == {"all", "fastervlm", "random"}
     assert (tmp_path / "index.html").is_file()
+
+
+@pytest.mark.parametrize("positions", ["own", "original", "contiguous"])
+def test_every_method_is_compared_with_chance_whatever_its_positions(
+    positions: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["vision", "eval", "--count", "2", "--keep", "10%", "--method", "tamis,fastervlm,random"]
+    assert main([*command, "--positions", positions, "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "tamis" in told
+    assert "not run" not in told
+    assert "Not compared" not in told
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def working(name: str, device: str = "cpu") -> Loaded:
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr(loading, "load", working)
+    (tmp_path / "taken").write_text("mine")
+    (tmp_path / "folder" / "index.html").mkdir(parents=True)
+    for out, says in (("taken", "taken is a file, not a folder"), ("folder", "index.html: cannot be written")):
+        for command in (["eval"], ["analyze", "no.png", "what?"], ["prune", "no.png"]):
+            assert main(["vision", *command, "--out", str(tmp_path / out)]) == 2
+            assert says in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text() == "mine"
 
 
 def test_scenes_are_drawn_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

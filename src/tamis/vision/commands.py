@@ -57,6 +57,7 @@ def prune(
     """
     from itertools import islice
 
+    from tamis.core.files import check_writable
     from tamis.core.progress import progress
     from tamis.vision.loading import load
     from tamis.vision.methods import selectors_at
@@ -64,6 +65,7 @@ def prune(
     from tamis.vision.prune import sources
     from tamis.vision.receipt import as_json, table, write
 
+    check_writable(out / "kept.json", out / "index.html")
     selectors = selectors_at(method, keep, seed)
     pictures = islice(sources(path, frames), limit)
     loaded = load(model, device)
@@ -183,16 +185,20 @@ def evaluate(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
     from tamis.core.progress import progress
+    from tamis.vision.baselines.simple import Random
     from tamis.vision.evaluation import examine, lines
     from tamis.vision.evaluation_report import flips, report_on, table, warnings
     from tamis.vision.loading import load
     from tamis.vision.methods import pruners_at, with_positions
     from tamis.vision.selector import Selector
 
+    check_writable(out / "results.jsonl", out / "index.html")
     pruners = pruners_at(method, keep, seed)
-    if positions != "own":
+    if positions == "own":
+        pruners += with_positions([one for one in pruners if isinstance(one, Random)], "original")
+    else:
         pruners = with_positions(pruners, positions)
     loaded = load(model, device)
     with progress("asking", count * (1 + len(pruners))) as advance:
@@ -291,11 +297,13 @@ def analyze(
         out: Folder of the report (index.html).
         device: Where to compute, as torch names devices.
     """
+    from tamis.core.files import check_writable
     from tamis.core.readers import read_image
     from tamis.vision.analysis import analyze as look_into
     from tamis.vision.analysis import report_on, table
     from tamis.vision.loading import load
 
+    check_writable(out / "index.html")
     picture = read_image(path)
     looks = look_into(load(model, device), picture, question, max_new_tokens=max_new_tokens)
     given = [path.name, question, "--model", model, "--max-new-tokens", str(max_new_tokens)]
