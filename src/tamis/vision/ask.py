@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from tamis.vision.selector import Selector
 
 REPEATS = 3
 """How often the time to the first token is taken; the median is told."""
+_WIDTH = 48
+"""Letters in a line of an answer in the table."""
 
 
 @dataclass(frozen=True)
@@ -154,12 +157,12 @@ def _answer(loaded: Loaded, pruner: Selector | InLLMPruner, batch: Mapping[str, 
 
 
 def table(answers: Sequence[Answer]) -> Table:
-    """Show answers beside what they cost."""
+    """Show answers, in lines of a readable length, beside what they cost."""
     rows: list[list[Cell]] = [
         [
             one.method,
             one.keep,
-            one.answer,
+            textwrap.fill(one.answer, _WIDTH),
             quantity(one.image_tokens),
             quantity(one.prompt_tokens),
             round(one.first_token_seconds * 1000, 1),
