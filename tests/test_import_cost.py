@@ -24,6 +24,7 @@ def heavy_imports(code: str) -> str:
         "tamis.radio.methods",
         "tamis.core.results",
         "tamis.core.readers",
+        "tamis.core.training",
     ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
@@ -42,6 +43,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
         "radio --help",
         "radio data --help",
         "radio distill --help",
+        "vision train-tiny --help",
         "doctor",
         "models list",
         "demo --help",

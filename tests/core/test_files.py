@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tamis.core.errors import FileError
-from tamis.core.files import write_whole
+from tamis.core.files import check_writable, write_whole
 
 
 @pytest.mark.parametrize(("data", "content"), [("grüße\r\n", "grüße\r\n".encode()), (b"\x00\xff", b"\x00\xff")])
@@ -57,6 +57,25 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(FileError, match=r"\(.*report\.html is a file, not a folder\)"):
         write_whole(tmp_path / "report.html" / "kept.json", "x")
-    with pytest.raises(FileError, match="Not a directory"):
+    with pytest.raises(FileError, match=r"\(.*report\.html is a file, not a folder\)"):
         write_whole(tmp_path / "report.html" / "deeper" / "kept.json", "x")
     assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def test_what_could_not_be_written_is_known_before_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    check_writable("new", "file", tmp_path / "deep" / "er" / "file", Path("folder") / "new")
+    with pytest.raises(FileError, match=r"^folder: cannot be written \(it is a folder\)"):
+        check_writable("new", "folder")
+    with pytest.raises(FileError, match=r"\(file is a file, not a folder\)"):
+        check_writable("file/deep/er")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != Path("folder"))
+    check_writable("new/file")
+    with pytest.raises(FileError, match=r"\(folder is not yours to write to\)"):
+        check_writable("folder/new/file")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert os.listdir(tmp_path / "folder") == []

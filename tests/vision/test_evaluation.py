@@ -9,6 +9,7 @@ from tests.vision.small import build as build_foreign
 
 from tamis.core.errors import ConfigError
 from tamis.vision import evaluation
+from tamis.vision.analysis import premises
 from tamis.vision.baselines.fastv import FastV
 from tamis.vision.baselines.simple import All, Random, TextOnly, Uniform
 from tamis.vision.config import Layout
@@ -124,11 +125,33 @@ def test_pruners_inside_the_language_model_are_examined_question_by_question(tin
     assert marks[key].right.mean() > 0.7
 
 
+def test_recall_is_the_mean_over_questions_that_need_an_object_or_a_label(sheet: Sheet) -> None:
+    key = ("tamis", round(14 / 144, 4), "original")
+    known = [
+        recall
+        for kind, recall in zip(sheet.asked, sheet.marks[key].recall.tolist(), strict=True)
+        if kind not in ("prior", "background") and recall == recall
+    ]
+    assert sheet.recall(key) == pytest.approx(sum(known) / len(known))
+    assert sheet.recall(key) != pytest.approx(np.nanmean(sheet.marks[key].recall), abs=1e-3)
+    (line,) = [run for run in lines(sheet) if (run.method, run.config["keep"]) == key[:2]]
+    assert line.metrics["answer_token_recall"] == sheet.recall(key)
+
+
+def test_the_data_set_is_the_same_whatever_is_drawn_at_a_time(tiny: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = examine(tiny, [], split="validation", count=5).dataset
+    monkeypatch.setattr(evaluation, "_CHUNK", 2)
+    assert examine(tiny, [], split="validation", count=5).dataset == known
+    assert premises(tiny, split="validation", count=5).dataset == known
+    assert examine(tiny, [], split="validation", count=4).dataset != known
+
+
 def test_a_start_layer_is_part_of_the_name() -> None:
     assert key_of(VTCCLS(14, start_layer=2))[0] == "vtc-cls from block 2"
     assert key_of(VTCCLS(14))[0] == "vtc-cls"
-    assert key_of(TextOnly())[1] == 0
+    assert key_of(TextOnly())[1:] == (0.0, "original")  # no image token that could stand elsewhere
     assert key_of(All())[1:] == (1.0, "original")
+    assert key_of(FasterVLM(14))[2] == "contiguous"
 
 
 def test_a_model_of_another_language_is_refused(tiny: Loaded) -> None:

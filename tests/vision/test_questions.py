@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tamis.vision.lettering import WORDS
-from tamis.vision.questions import CHOICES, Questions, ask, captions, targets
+from tamis.vision.questions import CHOICES, Questions, ask, captions, contents, targets
 from tamis.vision.scenes import CELLS, HARD, HELD_OUT, HUES, LABEL_COLORS, TRAITS, Scenes, draw
 
 Thing = dict[str, str]
@@ -209,3 +210,19 @@ def test_targets_hold_what_the_captions_say(scenes: Scenes) -> None:
     words = targets(scenes)[:, len(order) :]
     for row, hot in enumerate(words):
         assert set(np.nonzero(hot)[0].tolist()) == set(scenes.words[row].tolist()) - {-1}
+
+
+def test_contents_of_parts_joined_are_those_of_the_whole_and_every_letter_and_pixel_counts() -> None:
+    whole = draw(0, "test", 0, 7)
+    cut = [draw(0, "test", start, stop) for start, stop in ((0, 3), (3, 4), (4, 7))]
+    known = contents(whole, ask(whole))
+    assert b"".join(contents(part, ask(part)) for part in cut) == known
+    asked = ask(whole)
+    for place in (0, len(asked) - 1):
+        for name in ("text", "answer"):
+            column = list(getattr(asked, name))
+            column[place] += "s"
+            assert contents(whole, replace(asked, **{name: column})) != known
+    images = whole.images.copy()
+    images[6, 2, 95, 95] ^= 1
+    assert contents(replace(whole, images=images), asked) != known

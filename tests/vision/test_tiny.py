@@ -11,8 +11,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from tamis.core.errors import ConfigError
 from tamis.vision import questions, scenes
+from tamis.vision.config import TinyConfig
 from tamis.vision.loading import SHIPPED, load, shipped
-from tamis.vision.tiny import BOS, EOS, IMAGE, PAD, TOKENS, TinyConfig, build, processor, save
+from tamis.vision.tiny import BOS, EOS, IMAGE, PAD, TOKENS, build, processor, save
 
 SMALL = TinyConfig(
     tower_width=32,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from tests.vision.test_tiny import SMALL
 
-from tamis.core.errors import FileError
+from tamis.core.errors import FileError, InputError
 from tamis.vision import questions, scenes, sprites
 from tamis.vision.config import Layout
 from tamis.vision.fastervlm import FasterVLM
@@ -19,7 +20,6 @@ from tamis.vision.tiny import BOS, EOS, IMAGE, TOKENS, build
 from tamis.vision.tiny_data import (
     KINDS,
     NAMED,
-    ROOM,
     Kind,
     attention,
     batch,
@@ -59,7 +59,7 @@ def model() -> Any:
 def test_reading_packed_questions_is_reading_each_by_itself(model: Any, positions: Any) -> None:
     drawn = scenes.draw(0, "validation", 0, 3)
     asked = questions.ask(drawn)
-    packed = pack(asked, 3, ROOM["scenes"])
+    packed = pack(asked, 3, KINDS["scenes"].room)
     pixels = torch.from_numpy(drawn.images) / 127.5 - 1
     selector = FasterVLM(20, layout=Layout(positions=positions or "original"))
     with torch.inference_mode():
@@ -81,7 +81,7 @@ def test_reading_packed_questions_is_reading_each_by_itself(model: Any, position
 def test_labels_stand_before_the_answer_and_before_its_end() -> None:
     drawn = scenes.draw(0, "train", 0, 8)
     asked = questions.ask(drawn)
-    packed = pack(asked, 8, ROOM["scenes"])
+    packed = pack(asked, 8, KINDS["scenes"].room)
     words = vocabulary()
     for row, place in (packed["questions"] >= 0).nonzero().tolist():
         number = int(packed["questions"][row, place])
@@ -95,10 +95,10 @@ def test_labels_stand_before_the_answer_and_before_its_end() -> None:
 
 @pytest.mark.parametrize("kind", ["scenes", FONT])
 def test_all_questions_have_room(kind: Kind) -> None:
-    draw, ask = KINDS[kind]
+    subject = KINDS[kind]
     for split in scenes.SPLITS:
-        asked = ask.ask(draw.draw(1, split, 0, 300))
-        assert int((pack(asked, 300, ROOM[kind])["questions"] >= 0).sum()) == len(asked)
+        asked = subject.ask(subject.draw(1, split, 0, 300))
+        assert int((pack(asked, 300, subject.room)["questions"] >= 0).sum()) == len(asked)
 
 
 def test_what_has_no_room_is_left_out_whole() -> None:
@@ -106,6 +106,20 @@ def test_what_has_no_room_is_left_out_whole() -> None:
     packed = pack(asked, 2, 30)
     assert set(packed["segments"].max(dim=1).values.tolist()) <= {2, 3, 4}
     assert int((packed["labels"] == EOS).sum()) == int((packed["questions"] >= 0).sum())
+
+
+@pytest.mark.parametrize("answer", ["red red", ""])
+def test_an_answer_that_is_not_one_token_is_refused(answer: str) -> None:
+    asked = questions.ask(scenes.draw(0, "train", 0, 1))
+    wrong = dataclasses.replace(asked, answer=[*asked.answer[:-1], answer])
+    with pytest.raises(InputError, match=f"an answer is '{answer}'; expected one word"):
+        pack(wrong, 1, KINDS["scenes"].room)
+
+
+@pytest.mark.parametrize("kind", ["scenes", FONT])
+def test_captions_are_as_long_as_is_said(kind: Kind) -> None:
+    drawn = KINDS[kind].draw(0, "train", 0, 2)
+    assert KINDS[kind].targets(drawn).shape == (2, KINDS[kind].facts)
 
 
 def test_a_question_sees_the_picture_and_itself_so_far() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import torch
 from tests.vision.test_tiny import SMALL
 from tests.vision.test_tiny_data import has_font
 
+from tamis.cli import main
 from tamis.core.errors import ConfigError, FileError
 from tamis.vision import tiny_training
-from tamis.vision.tiny import TinyConfig
-from tamis.vision.tiny_training import Pupil, TinyTraining, train_tiny
+from tamis.vision.config import TinyConfig, TinyTraining
+from tamis.vision.tiny import build
+from tamis.vision.tiny_training import Pupil, train_tiny
 
 SHORT = TinyTraining(see_steps=2, read_steps=4, batch=3, pool=4, round_steps=2, workers=0)
 needs_font = pytest.mark.skipif(not has_font(), reason="needs the font Noto Color Emoji")
@@ -112,9 +115,14 @@ def test_each_stage_has_its_cycle_of_rates() -> None:
         ({"see_steps": -1}, "see_steps is -1"),
         ({"round_steps": 4}, "no whole number of rounds"),
         ({"pool": 0}, "pool is 0"),
+        ({"tune_rate": 0.0}, "tune_rate is 0.0"),
+        ({"see_rate": math.nan}, "see_rate is nan"),
+        ({"beside": -0.1}, "beside is -0.1"),
+        ({"weight_decay": math.inf}, "weight_decay is inf"),
+        ({"see_steps": 0, "read_steps": 0}, "at least one step"),
     ],
 )
-def test_a_recipe_that_trains_nothing_is_refused(values: dict[str, int], says: str) -> None:
+def test_a_recipe_that_trains_nothing_is_refused(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         dataclasses.replace(SHORT, **values)
 
@@ -131,5 +139,25 @@ def test_the_folder_of_another_training_or_a_damaged_one_is_refused(tmp_path: Pa
     with pytest.raises(ConfigError, match="seed is 0 there and 7 here"):
         train_tiny(SMALL, dataclasses.replace(SHORT, seed=7), out=tmp_path)
     (tmp_path / "last.ckpt").write_bytes(b"garbage")
-    with pytest.raises(FileError, match="not the checkpoint of a training"):
+    with pytest.raises(FileError, match="not a checkpoint of a training"):
         train_tiny(SMALL, SHORT, out=tmp_path)
+
+
+def test_every_size_and_setting_is_a_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    def noting(config: TinyConfig, training: TinyTraining, **others: Any) -> tuple[Any, dict[str, dict[int, float]]]:
+        told.append((config, training, others))
+        return build(SMALL), {"contrast": {2: 0.5}}
+
+    monkeypatch.setattr(tiny_training, "train_tiny", noting)
+    sizes = dataclasses.replace(SMALL, language_hidden=50)
+    recipe = dataclasses.replace(SHORT, tune_rate=2e-4, compiled=True, seed=3)
+    flags = [part for name, value in vars(sizes).items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    for name, value in vars(recipe).items():
+        flag = f"--{name.replace('_', '-')}"
+        flags += [flag] if value is True else [flag, str(value)]
+    assert main(["vision", "train-tiny", "--out", str(tmp_path), *flags]) == 0
+    assert told == [(sizes, recipe, {"out": tmp_path / "checkpoints", "device": "cpu"})]
+    assert (tmp_path / "model.safetensors").is_file()
+    assert json.loads((tmp_path / "curves.json").read_text(encoding="utf-8")) == {"contrast": {"2": 0.5}}

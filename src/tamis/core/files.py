@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tamis.core.errors import FileError
@@ -23,13 +25,8 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
     """
     path = Path(path)
     content = data.encode() if isinstance(data, str) else data
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise OSError(0, "it is no regular file")
-        if path.parent.is_file():
-            raise NotADirectoryError(0, f"{path.parent} is a file, not a folder")
+    with _told(path):
+        _check(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
@@ -38,8 +35,40 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+    return path
+
+
+def check_writable(*paths: str | Path) -> None:
+    """Refuse, before work is spent on them, files that `write_whole` could not write. Nothing is made.
+
+    Args:
+        paths: Where they are to be.
+
+    Raises:
+        FileError: If one cannot be written there.
+    """
+    for path in map(Path, paths):
+        with _told(path):
+            _check(path)
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(0, "it is a folder")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OSError(0, "it is no regular file")
+    folder = next(one for one in path.parents if one.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(0, f"{folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(0, f"{folder} is not yours to write to")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise FileError(
             f"{path}: cannot be written ({error.strerror}); give a file in a folder that you may write to"
         ) from error
-    return path

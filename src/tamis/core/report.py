@@ -479,6 +479,15 @@ def size(count: int | float) -> str:
     return f"{count:.3g} GB"
 
 
+def quantity(count: int | float) -> str:
+    """Write how many there are: as it is where it is whole, a mean that is not with one decimal.
+
+    >>> quantity(14.0), quantity(14.4), quantity(13.96)
+    ('14', '14.4', '14.0')
+    """
+    return str(round(count)) if math.isclose(count, round(count), abs_tol=1e-6) else f"{count:.1f}"
+
+
 def _format_column(cells: Sequence[Cell]) -> list[str]:
     floats = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     largest = max(floats, default=0.0)

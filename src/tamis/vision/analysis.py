@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from tamis.core.errors import ConfigError
-from tamis.core.report import Cell, Details, Facts, Picture, Report, Section, Table
+from tamis.core.report import Cell, Details, Facts, Picture, Report, Section, Table, quantity
 from tamis.core.results import Run, dataset_hash
 from tamis.vision import questions, scenes
 from tamis.vision.ask import batch_for
@@ -189,10 +189,9 @@ def premises(loaded: Loaded, *, split: str = "test", count: int = 100, seed: int
         name: np.array([[auc(layer, want) for layer in rows] for rows, want in zip(one, wanted, strict=True)]).T
         for name, one in maps.items()
     }
-    contents = drawn.images.tobytes() + "\n".join([*asked.text, *asked.answer]).encode()
     return Premises(
         loaded.name,
-        dataset_hash("scenes", contents),
+        dataset_hash("scenes", questions.contents(drawn, asked)),
         split,
         len(chosen),
         aucs,
@@ -241,7 +240,7 @@ def report_on(looks: Looks, picture: Image.Image, question: str, command: str) -
     report = Report("Who looks where", f"{question} — {looks.answer or '(no answer)'}")
     patches = looks.grid[0] * looks.grid[1]
     facts: dict[str, Cell] = {
-        f"patches, {name}, last layer": f"{looks.tokens(name)[-1]:.0f} of {patches}" for name in looks.maps
+        f"patches, {name}, last layer": f"{quantity(looks.tokens(name)[-1])} of {patches}" for name in looks.maps
     }
     report.add(Facts(facts), _drawn(looks, picture), Section("Layer by layer"), table(looks))
     report.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from PIL.Image import Image
 
 from tamis.core.budget import Budget
 from tamis.core.errors import ConfigError, InputError
-from tamis.core.report import Cell, Table
+from tamis.core.report import Cell, Table, quantity
 from tamis.vision.baselines.simple import BLIND, All
 from tamis.vision.context import pruned
 from tamis.vision.in_llm import InLLMPruner
@@ -21,6 +22,8 @@ from tamis.vision.selector import Selector
 
 REPEATS = 3
 """How often the time to the first token is taken; the median is told."""
+_WIDTH = 48
+"""Letters in a line of an answer in the table."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +157,14 @@ def _answer(loaded: Loaded, pruner: Selector | InLLMPruner, batch: Mapping[str, 
 
 
 def table(answers: Sequence[Answer]) -> Table:
-    """Show answers beside what they cost."""
+    """Show answers, in lines of a readable length, beside what they cost."""
     rows: list[list[Cell]] = [
         [
             one.method,
             one.keep,
-            one.answer,
-            f"{one.image_tokens:.0f}",
-            f"{one.prompt_tokens:.0f}",
+            textwrap.fill(one.answer, _WIDTH),
+            quantity(one.image_tokens),
+            quantity(one.prompt_tokens),
             round(one.first_token_seconds * 1000, 1),
             round(one.kv_bytes / 2**20, 2),
         ]

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter, validators
 
 from tamis.core.budget import Budget
 from tamis.core.errors import FileError, one_line
+from tamis.vision.config import TinyConfig, TinyTraining
 
 app = App(
     name="vision",
@@ -56,6 +57,7 @@ def prune(
     """
     from itertools import islice
 
+    from tamis.core.files import check_writable
     from tamis.core.progress import progress
     from tamis.vision.loading import load
     from tamis.vision.methods import selectors_at
@@ -63,6 +65,7 @@ def prune(
     from tamis.vision.prune import sources
     from tamis.vision.receipt import as_json, table, write
 
+    check_writable(out / "kept.json", out / "index.html")
     selectors = selectors_at(method, keep, seed)
     pictures = islice(sources(path, frames), limit)
     loaded = load(model, device)
@@ -182,16 +185,20 @@ def evaluate(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
     from tamis.core.progress import progress
+    from tamis.vision.baselines.simple import Random
     from tamis.vision.evaluation import examine, lines
     from tamis.vision.evaluation_report import flips, report_on, table, warnings
     from tamis.vision.loading import load
     from tamis.vision.methods import pruners_at, with_positions
     from tamis.vision.selector import Selector
 
+    check_writable(out / "results.jsonl", out / "index.html")
     pruners = pruners_at(method, keep, seed)
-    if positions != "own":
+    if positions == "own":
+        pruners += with_positions([one for one in pruners if isinstance(one, Random)], "original")
+    else:
         pruners = with_positions(pruners, positions)
     loaded = load(model, device)
     with progress("asking", count * (1 + len(pruners))) as advance:
@@ -290,11 +297,13 @@ def analyze(
         out: Folder of the report (index.html).
         device: Where to compute, as torch names devices.
     """
+    from tamis.core.files import check_writable
     from tamis.core.readers import read_image
     from tamis.vision.analysis import analyze as look_into
     from tamis.vision.analysis import report_on, table
     from tamis.vision.loading import load
 
+    check_writable(out / "index.html")
     picture = read_image(path)
     looks = look_into(load(model, device), picture, question, max_new_tokens=max_new_tokens)
     given = [path.name, question, "--model", model, "--max-new-tokens", str(max_new_tokens)]
@@ -310,46 +319,23 @@ def analyze(
 def train_tiny(
     *,
     out: Path,
-    see_steps: int = 2000,
-    read_steps: int = 3500,
-    batch: Count = 512,
-    pool: Count = 1200,
-    round_steps: Count = 250,
-    workers: int = 2,
-    compiled: bool = False,
-    seed: int = 0,
+    sizes: Annotated[TinyConfig, Parameter(name="*")] = TinyConfig(),
+    recipe: Annotated[TinyTraining, Parameter(name="*")] = TinyTraining(),
     device: str = "cpu",
 ) -> None:
     """Train the small vision-language model that reads scenes; cut off, it goes on where it was.
 
     Args:
         out: Folder of the model; checkpoints lie in `checkpoints` inside of it.
-        see_steps: Batches for the tower.
-        read_steps: Batches for the language model.
-        batch: Pictures in a batch.
-        pool: Batches that are drawn and kept in memory, 27 KiB a picture; later steps see them again.
-        round_steps: Steps between two validations.
-        workers: Processes that draw scenes.
-        compiled: Compile the model first; worth its minute on a GPU only.
-        seed: Of scenes and weights.
+        sizes: Of the model.
+        recipe: How it is trained.
         device: "cpu" or "cuda". On a processor the whole recipe takes days.
     """
     from tamis.core.files import write_whole
-    from tamis.vision.tiny import TinyConfig, save
-    from tamis.vision.tiny_training import TinyTraining
+    from tamis.vision.tiny import save
     from tamis.vision.tiny_training import train_tiny as train
 
-    recipe = TinyTraining(
-        see_steps=see_steps,
-        read_steps=read_steps,
-        batch=batch,
-        pool=pool,
-        round_steps=round_steps,
-        workers=workers,
-        compiled=compiled,
-        seed=seed,
-    )
-    trained, curves = train(TinyConfig(), recipe, out=out / "checkpoints", device=device)
+    trained, curves = train(sizes, recipe, out=out / "checkpoints", device=device)
     save(trained, out)
     write_whole(out / "curves.json", json_format.dumps(curves, indent=1) + "\n")
     print(out)

@@ -1,7 +1,8 @@
-"""How kept tokens are laid out in the prompt, and what costs are computed for. Imports no torch."""
+"""How kept tokens are laid out, what costs are computed for, how the small model is trained. Imports no torch."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -120,3 +121,91 @@ def shape_named(name: str) -> Shape:
     if name not in SHAPES:
         raise ConfigError(f"no shape {name!r}; {nearest(name, SHAPES)}")
     return SHAPES[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyConfig:
+    """Sizes of the small model."""
+
+    tower_width: int = 192
+    """Width of the tower."""
+    tower_blocks: int = 8
+    """Blocks of the tower; the last one serves its training only, as in LLaVA."""
+    tower_heads: int = 6
+    """Attention heads of the tower."""
+    language_width: int = 192
+    """Width of the language model."""
+    language_blocks: int = 5
+    """Layers of the language model."""
+    language_heads: int = 6
+    """Attention heads of the language model."""
+    language_hidden: int = 512
+    """Width inside the language model's perceptrons."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no model."""
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}; expected at least 1")
+        if self.tower_blocks < 2:
+            raise ConfigError("tower_blocks is 1; expected at least 2, because the last block makes no features")
+        for part in ("tower", "language"):
+            width, heads = getattr(self, f"{part}_width"), getattr(self, f"{part}_heads")
+            if width % heads or (width // heads) % 2:
+                raise ConfigError(f"{part}_width is {width}; expected an even number of channels for {heads} heads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyTraining:
+    """How the small model is trained."""
+
+    see_steps: int = 2000
+    """Batches of the first stage."""
+    read_steps: int = 3500
+    """Batches of the second stage."""
+    batch: int = 512
+    """Pictures in a batch."""
+    see_rate: float = 1e-3
+    """Highest learning rate of the first stage."""
+    read_rate: float = 1.5e-3
+    """Highest learning rate of projector and language model."""
+    tune_rate: float = 4e-4
+    """Highest learning rate of the tower in the second stage."""
+    beside: float = 0.2
+    """Weight of the first stage's losses in the second."""
+    weight_decay: float = 0.05
+    """Of AdamW."""
+    round_steps: int = 250
+    """Steps between two validations, after each of which the training can be taken up again."""
+    pool: int = 1200
+    """Batches that are drawn, and kept in memory (27 KiB a picture); later steps see them again, in the same order."""
+    workers: int = 2
+    """Processes that draw scenes."""
+    compiled: bool = False
+    """Whether to compile the model; worth its minute on a GPU only."""
+    seed: int = 0
+    """Of scenes and weights."""
+
+    def __post_init__(self) -> None:
+        """Refuse a recipe that trains nothing."""
+        for name in ("see_steps", "read_steps", "workers"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0")
+        for name, least in (("batch", 2), ("round_steps", 1), ("pool", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        for name in ("see_rate", "read_rate", "tune_rate"):
+            if not 0 < getattr(self, name) < 10:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0 and less than 10")
+        for name in ("beside", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0 and finite")
+        if self.steps < 1:
+            raise ConfigError("see_steps and read_steps are 0; expected at least one step")
+        if self.steps % self.round_steps:
+            raise ConfigError(f"{self.steps} steps in all are no whole number of rounds of {self.round_steps}")
+
+    @property
+    def steps(self) -> int:
+        """Batches in all."""
+        return self.see_steps + self.read_steps

@@ -27,11 +27,11 @@ from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.loading import Loaded
 from tamis.vision.methods import reads_of
 from tamis.vision.metrics import bootstrap
-from tamis.vision.questions import Questions
+from tamis.vision.questions import Questions, contents
 from tamis.vision.scenes import Scenes
 from tamis.vision.selector import Selector, choose
 from tamis.vision.tiny import TOKENS
-from tamis.vision.tiny_data import KINDS, ROOM, Kind, pack, prompts, read, tokens_of
+from tamis.vision.tiny_data import KINDS, Kind, pack, prompts, read, tokens_of
 from tamis.vision.tower import extent, look
 from tamis.vision.view import View
 from tamis.vision.vocabulary import vocabulary
@@ -90,6 +90,11 @@ class Sheet:
         """Share of right answers to the questions of some kinds."""
         return self.mean(self.marks[key].right, *kinds)
 
+    def recall(self, key: Key) -> float | None:
+        """Share of what answers rest on that was kept, over questions that need an object or a label, if known."""
+        known = np.isfinite(self.marks[key].recall) & (self.about() > 0)
+        return float(self.marks[key].recall[known].mean()) if known.any() else None
+
     def mean(self, values: Shaped[np.ndarray, " questions"], *kinds: str) -> float:
         """Mean of a number for each question over the questions of some kinds."""
         about = self.about(*kinds)
@@ -134,14 +139,13 @@ def examine(
     seconds: dict[Key, float] = defaultdict(float)
     asked: list[str] = []
     scene, hard = [], []
-    contents = []
+    told = []
     done = 0
     for start in range(0, count, _CHUNK):
         stop = min(start + _CHUNK, count)
-        draw, ask = KINDS[kind]
-        drawn = draw.draw(seed, split, start, stop)
-        questions = ask.ask(drawn)
-        contents.append(drawn.images.tobytes() + "\n".join([*questions.text, *questions.answer]).encode())
+        drawn = KINDS[kind].draw(seed, split, start, stop)
+        questions = KINDS[kind].ask(drawn)
+        told.append(contents(drawn, questions))
         asked += questions.kind
         scene.append(questions.scene + start)
         hard.append(questions.hard)
@@ -158,7 +162,7 @@ def examine(
             done += stop - start
             progress(done)
     marks = {key: _joined(by_seed) for key, by_seed in parts.items()}
-    dataset = dataset_hash(kind, b"".join(contents))
+    dataset = dataset_hash(kind, b"".join(told))
     return Sheet(
         loaded.name, kind, split, seed, dataset, np.concatenate(scene), asked, np.concatenate(hard), marks, seconds
     )
@@ -167,11 +171,12 @@ def examine(
 def key_of(pruner: Selector | InLLMPruner) -> Key:
     """Name a method with its budget and positions.
 
-    Inside the language model positions are always the original ones. A start layer that was given is part of the name.
+    Positions are the original ones inside the language model, and where all tokens are kept or none. A start layer
+    that was given is part of the name.
     """
     kept = 0 if isinstance(pruner, TextOnly) else Budget.parse(pruner.keep).of(TOKENS)
     positions = "original"
-    if isinstance(pruner, Selector) and not isinstance(pruner, All):
+    if isinstance(pruner, Selector) and not isinstance(pruner, All | TextOnly):
         positions = pruner.layout.positions
     start = getattr(pruner, "start_layer", None)
     name = pruner.name if start is None else f"{pruner.name} from block {start}"
@@ -212,11 +217,12 @@ class _Sight:
         self.loaded, self.questions = loaded, questions
         self.model: Any = loaded.model
         self.pixels = (torch.from_numpy(drawn.images) / 127.5 - 1).to(loaded.device)
-        packed = pack(questions, len(drawn), ROOM[kind])
+        room = KINDS[kind].room
+        packed = pack(questions, len(drawn), room)
         self.packed = {name: tensor.to(loaded.device) for name, tensor in packed.items()}
         places = packed["questions"] >= 0
         if int(places.sum()) != len(questions):
-            raise ConfigError(f"{len(questions) - int(places.sum())} questions have no room in a row of {ROOM[kind]}")
+            raise ConfigError(f"{len(questions) - int(places.sum())} questions have no room in a row of {room}")
         self._order = packed["questions"][places].argsort()
         self._places = places.to(loaded.device)
         self.answer = torch.tensor([tokens_of(answer)[0] for answer in questions.answer])
@@ -237,7 +243,8 @@ class _Sight:
         view = self.view(pruner)
         selection = choose(pruner, view)
         patches = view.patches if selection.patches is None else selection.patches
-        logits = read(self.model, patches, self.packed, selection.mask, contiguous=key_of(pruner)[2] == "contiguous")
+        contiguous = pruner.layout.positions == "contiguous"
+        logits = read(self.model, patches, self.packed, selection.mask, contiguous=contiguous)
         return logits[self._places][self._order.to(logits.device)].float().log_softmax(
             dim=-1
         ).cpu(), selection.mask.cpu()
@@ -300,9 +307,8 @@ def _line(sheet: Sheet, key: Key) -> Run:
     kinds = sorted(set(sheet.asked))
     metrics = {"accuracy": sheet.accuracy(key), "agreement": sheet.mean(marks.same)}
     metrics["divergence_nats"] = sheet.mean(marks.divergence)
-    rests = np.isfinite(marks.recall) & (about > 0)
-    if rests.any():
-        metrics["answer_token_recall"] = float(marks.recall[rests].mean())
+    if (recall := sheet.recall(key)) is not None:
+        metrics["answer_token_recall"] = recall
     metrics |= {f"accuracy_{kind}": sheet.accuracy(key, kind) for kind in kinds}
     metrics["image_tokens"] = marks.tokens
     intervals = {"accuracy": bootstrap(marks.right, about, sheet.scene)}

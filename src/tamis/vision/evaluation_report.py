@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
+from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style, quantity
 from tamis.core.results import Run
 from tamis.vision.baselines.simple import BLIND
 from tamis.vision.evaluation import CONTROLS, Key, Sheet, difference, key_of
@@ -22,6 +22,8 @@ from tamis.vision.tower import extent, look
 from tamis.vision.vocabulary import vocabulary
 
 _POSITIONS = ("original", "contiguous")
+_ENDS = {"all": 1.0, "text-only": 0.0}
+"""Methods whose budget is fixed: the fraction that they keep."""
 _SHOWN = 3
 """Flips that are drawn of a method."""
 
@@ -45,7 +47,7 @@ def report_on(sheet: Sheet, command: str, panels: Iterable[Picture] = ()) -> Rep
     for keep in _budgets(sheet):
         best = _best(sheet, keep)
         facts[f"best at {_tokens(keep)}"] = f"{best[0]} {sheet.accuracy(best):.1%}"
-    report.add(Facts(dict(list(facts.items())[:5])), *warnings(sheet))
+    report.add(Facts(facts), *warnings(sheet))
     report.add(_curve(sheet), _bars(sheet), *panels, Section("Side by side"), table(sheet))
     report.add(
         Section("How to read this"),
@@ -75,9 +77,9 @@ def table(sheet: Sheet) -> Table:
                 positions,
                 round(sheet.accuracy(key), 4),
                 round(sheet.mean(marks.same), 4),
-                None if chance is None else f"{chance[0]:+.3f} [{chance[1][0]:+.3f}, {chance[1][1]:+.3f}]",
+                _with_sign(chance) if chance else None if method in BLIND else "not run",
                 *(round(sheet.accuracy(key, kind), 3) for kind in kinds),
-                f"{marks.tokens:.0f}",
+                quantity(marks.tokens),
             ]
         )
     headers = ["method", "keep", "positions", "accuracy", "agreement", "against random", *kinds, "tokens"]
@@ -85,24 +87,30 @@ def table(sheet: Sheet) -> Table:
 
 
 def warnings(sheet: Sheet) -> list[str]:
-    """Say where a method is not better than random selection, and what is the likely reason."""
-    said = []
+    """Say where a method is not better than random selection, and what is the likely reason; and what is not known."""
+    said, unknown = [], []
     for key in sheet.marks:
         chance = _against_chance(sheet, key)
+        if chance is None and key[0] not in BLIND:
+            unknown.append(f"`{key[0]}` at {key[1]:.1%} ({key[2]})")
         if chance is None or chance[1][0] > 0:
             continue
-        held = float(np.nanmean(sheet.marks[key].recall)) if np.isfinite(sheet.marks[key].recall).any() else None
+        held = sheet.recall(key)
         reason = "" if held is None else f"; it keeps {held:.0%} of the patches that answers rest on"
         said.append(f"`{key[0]}` at {key[1]:.1%} is not better than random selection ({chance[0]:+.3f}){reason}.")
+    if unknown:
+        said.append(f"Not compared with random selection of the same budget and positions: {', '.join(unknown)}.")
     return said
 
 
 def _against_chance(sheet: Sheet, key: Key) -> tuple[float, list[float]] | None:
-    """Compare with random selection of the same budget, with the same position ids if that was asked too."""
-    chances = [name for name in sheet.marks if name[:2] == ("random", key[1])]
-    if key[0] in BLIND or not chances:
-        return None
-    return difference(sheet, key, max(chances, key=lambda name: name[2] == key[2]))
+    """Compare with random selection of the same budget and the same position ids; None if that was not run."""
+    chance = ("random", *key[1:])
+    return None if key[0] in BLIND or chance not in sheet.marks else difference(sheet, key, chance)
+
+
+def _with_sign(gain: tuple[float, list[float]]) -> str:
+    return f"{gain[0]:+.3f} [{gain[1][0]:+.3f}, {gain[1][1]:+.3f}]"
 
 
 def _budgets(sheet: Sheet) -> list[float]:
@@ -194,11 +202,11 @@ def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
     font = ImageFont.load_default(size=20)
     panel = Image.new("RGBA", (len(numbers) * (side + gap) - gap, side + lines), (0, 0, 0, 0))
     pen = ImageDraw.Draw(panel)
-    draw, ask = KINDS[sheet.kind]
+    kind = KINDS[sheet.kind]
     for column, number in enumerate(numbers.tolist()):
         picture = int(sheet.scene[number])
-        drawn = draw.draw(sheet.seed, sheet.split, picture, picture + 1)
-        asked = ask.ask(drawn)
+        drawn = kind.draw(sheet.seed, sheet.split, picture, picture + 1)
+        asked = kind.ask(drawn)
         text = asked.text[number - int(np.nonzero(sheet.scene == picture)[0][0])]
         pixels = loaded.processor(images=[Image.fromarray(drawn.images[0].transpose(1, 2, 0))], return_tensors="pt")
         reads = selector.reads(*extent(loaded.tower, loaded.layers))
@@ -224,6 +232,8 @@ def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
 def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None = None) -> Table | None:
     """Render accuracy by method and budget out of result lines, position ids as in the full prompt.
 
+    All tokens and text only stand at every budget: between them the budgets lie.
+
     Args:
         runs: Lines of any kind.
         part: Which examination: the `part` of a line's config.
@@ -235,20 +245,21 @@ def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None 
     cells: dict[str, dict[float, Run]] = {}
     for run in runs:
         told = run.config
-        shown = methods is None or run.method in (*methods, "all")
+        shown = methods is None or run.method in (*methods, *_ENDS)
         if _is_of(run, part) and told["positions"] == "original" and shown:
             cells.setdefault(run.method, {})[told["keep"]] = run
     if not cells:
         return None
-    budgets = sorted({keep for of in cells.values() for keep in of if keep < 1}, reverse=True)
+    budgets = sorted({keep for of in cells.values() for keep in of if 0 < keep < 1}, reverse=True)
     tenth = min(budgets, key=lambda keep: abs(keep - 0.1))
     order = sorted(
         cells, key=lambda name: -(cells[name].get(tenth) or next(iter(cells[name].values()))).metrics["accuracy"]
     )
     background = any("accuracy_background" in run.metrics for of in cells.values() for run in of.values())
     rows: list[list[Cell]] = []
-    for name in ("all", *(name for name in order if name != "all")):
-        of = {keep: cells[name].get(1.0 if name == "all" else keep) for keep in budgets}
+    first, last = ([name] if name in cells else [] for name in _ENDS)
+    for name in (*first, *(name for name in order if name not in _ENDS), *last):
+        of = {keep: cells[name].get(_ENDS.get(name, keep)) for keep in budgets}
         rows.append([name, *(None if run is None else _with_interval(run) for run in of.values())])
         if background:
             known = of[tenth]
@@ -256,6 +267,32 @@ def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None 
     headers = ["method", *(f"{_tokens(keep)}" for keep in budgets)]
     headers += [f"background, {_tokens(tenth)}"] if background else []
     return Table(headers, rows)
+
+
+def inside_table(runs: Iterable[Run]) -> Table | None:
+    """Render pruners inside the language model beside token selectors, by what the language model really reads.
+
+    A budget means another thing inside the language model, whose first layers read all tokens. So lines are ordered by
+    image tokens, as the mean over its layers.
+
+    Args:
+        runs: Lines of any kind.
+
+    Returns:
+        None if there is no such line.
+    """
+    inside = [run for run in runs if _is_of(run, "inside") and run.config["positions"] == "original"]
+    rows: list[list[Cell]] = [
+        [
+            run.method,
+            f"{run.config['keep']:.1%}",
+            quantity(run.metrics["image_tokens"]),
+            _with_interval(run),
+            round(run.metrics["accuracy_background"], 3),
+        ]
+        for run in sorted(inside, key=lambda run: (-run.metrics["image_tokens"], -run.metrics["accuracy"]))
+    ]
+    return Table(["method", "keep", "image tokens, mean over layers", "accuracy", "background"], rows) if rows else None
 
 
 def behind_table(runs: Iterable[Run]) -> Table | None:
@@ -313,6 +350,6 @@ def attention_table(runs: Iterable[Run]) -> Table | None:
         auc = f"{run.metrics['auc']:.3f} ({low:.3f} to {high:.3f})"
         spread, place = (run.curves[name][best] for name in ("spread_tokens", "raster_place"))
         rows.append(
-            [run.method, auc, int(best), round(run.metrics["auc_last_layer"], 3), f"{spread:.0f}", round(place, 3)]
+            [run.method, auc, int(best), round(run.metrics["auc_last_layer"], 3), quantity(spread), round(place, 3)]
         )
     return Table(["who looks", "AUC", "layer", "AUC, last layer", "spread", "place"], rows) if rows else None

@@ -165,6 +165,19 @@ def ask(scenes: Scenes) -> Questions:
     return pool.sorted()
 
 
+def contents(scenes: Scenes, asked: Questions) -> bytes:
+    """Give pictures with their questions and answers as bytes, scene by scene: those of parts make those of the whole.
+
+    Args:
+        scenes: The scenes.
+        asked: Questions about them.
+    """
+    told: list[list[str]] = [[] for _ in range(len(scenes))]
+    for row, text, answer in zip(asked.scene.tolist(), asked.text, asked.answer, strict=True):
+        told[row].append(f"{text}\t{answer}\n")
+    return b"".join(image.tobytes() + "".join(lines).encode() for image, lines in zip(scenes.images, told, strict=True))
+
+
 def unique(scenes: Scenes, references: Sequence[Sequence[str]]) -> Bool[np.ndarray, "scenes objects references"]:
     """Say which objects are the only one with their traits.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.core.files import write_whole
-from tamis.core.report import Cell, Details, Facts, Report, Section, Table, size
+from tamis.core.report import Cell, Details, Facts, Report, Section, Table, quantity, size
 from tamis.vision.baselines.simple import BLIND
 from tamis.vision.prune import ROUNDS, Figures, Result
 
@@ -52,11 +52,11 @@ def report_on(result: Result, command: str) -> Report:
     keep, least = min(((keep, of) for (name, keep), of in result.figures.items() if name == first), key=_tokens)
     report = Report(
         "What was kept",
-        f"{_pictures(result)} through {result.model}: {total} image tokens each, down to {least.tokens:.0f}.",
+        f"{_pictures(result)} through {result.model}: {total} image tokens each, down to {quantity(least.tokens)}.",
     )
     chance = result.figures.get(("random", keep))
     facts: dict[str, Cell] = {
-        "tokens kept": f"{least.tokens:.0f} of {total}",
+        "tokens kept": f"{quantity(least.tokens)} of {total}",
         "[CLS] attention held": f"{least.attention_held:.0%}",
         "cover (random)": f"{_two(least.cover)} ({_two(chance.cover if chance else None)})",
         f"memory, {result.memory}": f"{size(least.tokens * result.bytes_per_token)} of "
@@ -93,7 +93,7 @@ def table(result: Result) -> Table:
     for (method, keep), of in result.figures.items():
         chance = result.figures.get(("random", keep))
         numbers = [of.attention_held, of.cover, chance.cover if chance else None, of.agreement]
-        rows.append([method, keep, f"{of.tokens:.0f}", *(None if one is None else round(one, 3) for one in numbers)])
+        rows.append([method, keep, quantity(of.tokens), *(None if one is None else round(one, 3) for one in numbers)])
     headers = ["method", "keep", "tokens", "attention held", "cover", "cover, random", f"agreement with {first}"]
     return Table(headers, rows, caption=f"Means over {_pictures(result)}; higher is better, but none of it is accuracy")
 

@@ -8,13 +8,12 @@ take.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tamis.core.errors import ConfigError
 from tamis.core.seed import derive
+from tamis.vision.config import TinyConfig
 from tamis.vision.scenes import GRID, PATCH, SIDE
 from tamis.vision.vocabulary import SPECIAL, tokenizer, vocabulary
 
@@ -32,33 +31,6 @@ _TEMPLATE = (
     "{% for part in message['content'] %}{% if part['type'] == 'text' %} {{ part['text'] }}{% endif %}{% endfor %}"
     "{% endif %}{{ '' if message['role'] == 'user' else ' </s>' }}{% endfor %}"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinyConfig:
-    """Sizes of the small model."""
-
-    tower_width: int = 192
-    tower_blocks: int = 8
-    """Blocks of the tower; the last one serves its training only, as in LLaVA."""
-    tower_heads: int = 6
-    language_width: int = 192
-    language_blocks: int = 5
-    language_heads: int = 6
-    language_hidden: int = 512
-    """Width inside the language model's perceptrons."""
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that make no model."""
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ConfigError(f"{name} is {value}; expected at least 1")
-        if self.tower_blocks < 2:
-            raise ConfigError("tower_blocks is 1; expected at least 2, because the last block makes no features")
-        for part in ("tower", "language"):
-            width, heads = getattr(self, f"{part}_width"), getattr(self, f"{part}_heads")
-            if width % heads or (width // heads) % 2:
-                raise ConfigError(f"{part}_width is {width}; expected an even number of channels for {heads} heads")
 
 
 def build(config: TinyConfig = TinyConfig(), seed: int = 0) -> LlavaForConditionalGeneration:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
+from tamis.core.errors import InputError
 from tamis.core.files import write_whole
 from tamis.vision import questions, scenes, sprites
 from tamis.vision.lettering import WORDS
@@ -28,10 +28,28 @@ from tamis.vision.tiny import BOS, EOS, IMAGE, PAD, TOKENS
 from tamis.vision.vocabulary import vocabulary
 
 Kind = Literal["scenes", "sprites"]
-KINDS: dict[Kind, tuple[ModuleType, ModuleType]] = {"scenes": (scenes, questions), "sprites": (sprites, sprites)}
-"""Kind of scenes → what draws them, and what asks about them."""
-ROOM: dict[Kind, int] = {"scenes": 127, "sprites": 47}
-"""Text tokens of a row: with the image tokens and `<s>` they make 272 and 192."""
+
+
+class Subject(NamedTuple):
+    """What there is to know of a kind of scenes."""
+
+    draw: Callable[[int, str, int, int], Scenes]
+    """Draws the scenes of a seed and a split from one number to another."""
+    ask: Callable[[Scenes], questions.Questions]
+    """Asks about them."""
+    targets: Callable[[Scenes], Bool[np.ndarray, "scenes targets"]]
+    """Says their captions as a multi-hot vector."""
+    facts: int
+    """Length of that vector."""
+    room: int
+    """Text tokens of a row: with the image tokens and `<s>` they make 272 for scenes and 192 for sprites."""
+
+
+KINDS: dict[Kind, Subject] = {
+    "scenes": Subject(scenes.draw, questions.ask, questions.targets, questions.FACTS, room=127),
+    "sprites": Subject(sprites.draw, sprites.ask, sprites.targets, sprites.FACTS, room=47),
+}
+"""Every kind of scenes."""
 NAMED: dict[str, int] = {
     **{name: len(values) for name, values in TRAITS.items()},
     "name": len(sprites.NAMES),
@@ -61,14 +79,13 @@ def batch(seed: int, split: str, number: int, size: int) -> dict[str, Tensor]:
         `images` (size, 3, 96, 96) in bytes, `facts` (size, facts) multi-hot, `names` (size, traits, 144) with −100
         where there is nothing to name; and what `pack` returns.
     """
-    kind = kind_of(number)
-    draw, ask = KINDS[kind]
-    drawn = draw.draw(seed, split, number * size, (number + 1) * size)
+    kind = KINDS[kind_of(number)]
+    drawn = kind.draw(seed, split, number * size, (number + 1) * size)
     return {
         "images": torch.from_numpy(drawn.images),
-        "facts": torch.from_numpy(ask.targets(drawn)),
+        "facts": torch.from_numpy(kind.targets(drawn)),
         "names": torch.from_numpy(names(drawn)),
-        **pack(ask.ask(drawn), size, ROOM[kind]),
+        **pack(kind.ask(drawn), size, kind.room),
     }
 
 
@@ -89,11 +106,10 @@ def write_scenes(out: str | Path, *, kind: Kind, split: str, count: int, seed: i
         FileError: If the folder cannot be written, or the font of the sprites is not installed.
     """
     folder = Path(out)
-    draw, ask = KINDS[kind]
     lines = []
     for start in range(0, count, _CHUNK):
-        drawn = draw.draw(seed, split, start, min(start + _CHUNK, count))
-        asked = ask.ask(drawn)
+        drawn = KINDS[kind].draw(seed, split, start, min(start + _CHUNK, count))
+        asked = KINDS[kind].ask(drawn)
         files = [f"{kind}-{split}-{number:04}.png" for number in drawn.index.tolist()]
         for file, image in zip(files, drawn.images, strict=True):
             buffer = io.BytesIO()
@@ -162,7 +178,12 @@ def pack(asked: questions.Questions, size: int, room: int) -> dict[str, Tensor]:
         padding, `positions` alike, counted from the first token of each question, and `labels` alike: the token that
         follows, where that is an answer or the end of one, else −100. `questions` (size, room): at the token before an
         answer the number of the question in `asked`, else −1.
+
+    Raises:
+        InputError: If an answer is not one token.
     """
+    if wrong := [answer for answer in asked.answer if len(tokens_of(answer)) != 1]:
+        raise InputError(f"an answer is {wrong[0]!r}; expected one word, whose token alone is the answer")
     ids = np.full((size, room), PAD, dtype=np.int64)
     segments, positions = np.zeros((2, size, room), dtype=np.int64)
     labels = np.full((size, room), _IGNORED, dtype=np.int64)

@@ -12,14 +12,10 @@ Two stages, as LLaVA has them:
 
 from __future__ import annotations
 
-import json
-import logging
 import math
-import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,66 +28,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from tamis.core.errors import ConfigError, FileError
-from tamis.core.files import write_whole
 from tamis.core.progress import progress
 from tamis.core.seed import derive
-from tamis.vision.questions import FACTS as SCENE_FACTS
-from tamis.vision.sprites import FACTS as SPRITE_FACTS
-from tamis.vision.tiny import TinyConfig, build
-from tamis.vision.tiny_data import KINDS, NAMED, ROOM, batch, pack, read
+from tamis.core.training import LAST, claim, quietly, trainer
+from tamis.vision.config import TinyConfig, TinyTraining
+from tamis.vision.tiny import build
+from tamis.vision.tiny_data import KINDS, NAMED, batch, pack, read
 
 EXAMINED = 512
 """Validation pictures of each kind that are looked at after every round."""
-_LAST = "last.ckpt"
 _WIDTH = 128
 """Of the space in which pictures and captions meet."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinyTraining:
-    """How the small model is trained."""
-
-    see_steps: int = 2000
-    """Batches of the first stage."""
-    read_steps: int = 3500
-    """Batches of the second stage."""
-    batch: int = 512
-    """Pictures in a batch."""
-    see_rate: float = 1e-3
-    """Highest learning rate of the first stage."""
-    read_rate: float = 1.5e-3
-    """Highest learning rate of projector and language model."""
-    tune_rate: float = 4e-4
-    """Highest learning rate of the tower in the second stage."""
-    beside: float = 0.2
-    """Weight of the first stage's losses in the second."""
-    weight_decay: float = 0.05
-    round_steps: int = 250
-    """Steps between two validations, after each of which the training can be taken up again."""
-    pool: int = 1200
-    """Batches that are drawn, and kept in memory (27 KiB a picture); later steps see them again, in the same order."""
-    workers: int = 2
-    """Processes that draw scenes."""
-    compiled: bool = False
-    """Whether to compile the model; worth its minute on a GPU only."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a recipe that trains nothing."""
-        for name in ("see_steps", "read_steps", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0")
-        for name, least in (("batch", 2), ("round_steps", 1), ("pool", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least {least}")
-        if self.steps % self.round_steps:
-            raise ConfigError(f"{self.steps} steps in all are no whole number of rounds of {self.round_steps}")
-
-    @property
-    def steps(self) -> int:
-        """Batches in all."""
-        return self.see_steps + self.read_steps
 
 
 def train_tiny(
@@ -116,28 +63,19 @@ def train_tiny(
         ConfigError: If there is no such device, or the folder holds another training.
         FileError: If the font of the sprites is not installed, or what the folder holds is damaged.
     """
-    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if device not in devices:
-        raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
     pupil = Pupil(config, training)
-    with TemporaryDirectory() as scratch, _quietly(), progress("training", training.steps) as report:
+    told = {**asdict(config), **{k: v for k, v in asdict(training).items() if k not in ("workers", "compiled")}}
+    with TemporaryDirectory() as scratch, quietly(), progress("training", training.steps) as report:
         folder = Path(out if out is not None else scratch)
-        last = _claim(folder, config, training)
-        trainer = pl.Trainer(
-            max_epochs=training.steps // training.round_steps,
-            accelerator="gpu" if device == "cuda" else "cpu",
-            devices=1,
+        last = claim(folder, told)
+        made = trainer(
+            epochs=training.steps // training.round_steps,
+            device=device,
             callbacks=[_EveryRound(folder, report)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=1.0,
             precision="bf16-mixed",
             reload_dataloaders_every_n_epochs=1,
         )
-        trainer.fit(pupil, ckpt_path=last, weights_only=True)
+        made.fit(pupil, ckpt_path=last, weights_only=True)
     model: Any = pupil.model
     return model.to("cpu").eval(), pupil.curves
 
@@ -150,7 +88,7 @@ class Pupil(pl.LightningModule):
         self.model = build(config, training.seed)
         self.training_config = training
         self.curves: dict[str, dict[int, float]] = {}
-        facts = {"scenes": SCENE_FACTS, "sprites": SPRITE_FACTS}
+        facts = {kind: one.facts for kind, one in KINDS.items()}
         with torch.random.fork_rng():
             torch.manual_seed(derive(training.seed, "heads"))
             self.picture = nn.Linear(config.tower_width, _WIDTH, bias=False)
@@ -222,7 +160,7 @@ class Pupil(pl.LightningModule):
         step = self.global_step
         reading = step >= self.training_config.see_steps
         features, cls = self._see(data["images"])
-        kind = "scenes" if data["facts"].shape[1] == SCENE_FACTS else "sprites"
+        kind = next(kind for kind, one in KINDS.items() if one.facts == data["facts"].shape[1])
         parts = {"contrast": self.contrast(cls, data["facts"], kind), "naming": self.name(features, data["names"])}
         loss = parts["contrast"] + parts["naming"]
         if reading:
@@ -272,10 +210,10 @@ class Pupil(pl.LightningModule):
         self.eval()
         right: Counter[str] = Counter()
         asked: Counter[str] = Counter()
-        for kind, (drawer, asker) in KINDS.items():
-            scenes = drawer.draw(self.training_config.seed, split, 0, size)
-            questions = asker.ask(scenes)
-            data = {name: tensor.to(self.device) for name, tensor in pack(questions, size, ROOM[kind]).items()}
+        for kind, of in KINDS.items():
+            scenes = of.draw(self.training_config.seed, split, 0, size)
+            questions = of.ask(scenes)
+            data = {name: tensor.to(self.device) for name, tensor in pack(questions, size, of.room).items()}
             images = torch.from_numpy(scenes.images).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16):
                 logits = self.read(self.see(images)[0], data["ids"], data["segments"], data["positions"])
@@ -363,43 +301,4 @@ class _EveryRound(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         pl_module.review()
-        trainer.save_checkpoint(self.folder / _LAST)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep Lightning's advice to itself."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            yield
-    except SystemExit:  # Lightning turns Ctrl-C into an exit
-        raise KeyboardInterrupt from None
-
-
-def _claim(folder: Path, config: TinyConfig, training: TinyTraining) -> Path | None:
-    """Write into a folder which training it is for, or refuse it if it holds another; give its checkpoint, if any.
-
-    Raises:
-        ConfigError: If it holds another training.
-        FileError: If its checkpoint is damaged.
-    """
-    told = {**asdict(config), **{k: v for k, v in asdict(training).items() if k not in ("workers", "compiled")}}
-    file, last = folder / "training.json", folder / _LAST
-    if last.exists():
-        try:
-            known = dict(json.loads(file.read_text(encoding="utf-8")))
-            torch.load(last, map_location="cpu", weights_only=True)
-        except Exception as error:  # of json, pickle, zipfile or torch: a damaged file has many faces
-            raise FileError(f"{last}: not the checkpoint of a training; remove {folder}, and train again") from error
-        for name in sorted(told.keys() | known.keys()):
-            if told.get(name) != known.get(name):
-                raise ConfigError(
-                    f"{file}: another training: {name} is {known.get(name)!r} there and {told.get(name)!r} here; "
-                    "give the same to go on with it, or another folder"
-                )
-        return last
-    write_whole(file, json.dumps(told, indent=2, sort_keys=True) + "\n")
-    return None
+        trainer.save_checkpoint(self.folder / LAST)
