@@ -47,7 +47,7 @@ class DataOptions:
 
     def collection(self, source: str) -> Collection:
         """Read a named data set, a table of pairs, or a folder with one."""
-        from tamis.audio.data import READERS, load
+        from tamis.audio.data import READERS, load, reader_of
         from tamis.core.errors import ConfigError
 
         if source in READERS:
@@ -56,8 +56,7 @@ class DataOptions:
             return load(source, self.root, self.split)
         if self.root is not None:
             raise ConfigError(f"--root belongs to a named data set; {source} is none ({', '.join(READERS)})")
-        suffix = Path(source).suffix.lower()
-        return load({".csv": "csv", ".jsonl": "jsonl"}.get(suffix, "folder"), source, self.split)
+        return load(reader_of(source), source, self.split)
 
 
 @Parameter(name="*")

@@ -104,6 +104,16 @@ def load(name: str, root: str | Path, split: str | None = None) -> Collection:
     return READERS[name](place, split)
 
 
+def reader_of(path: str | Path) -> str:
+    """Say which data set a file or folder without a name is read as, by its suffix: "folder" for want of one.
+
+    >>> reader_of("pairs.csv")
+    'csv'
+    """
+    by_suffix = {".csv": "csv", ".jsonl": "jsonl", ".tar": "webdataset"}
+    return by_suffix.get(Path(path).suffix.lower(), "folder")
+
+
 def _clotho(root: Path, split: str | None) -> Collection:
     """Source: Clotho 2.1, Zenodo 4783391; folders also as aac-datasets 0.7 lays them."""
     words = {"train": "development", "val": "validation", "test": "evaluation"}

@@ -165,6 +165,23 @@ def compose(
         yield _mixture(chosen, pattern, config, rng)
 
 
+def wordings(phrases: Sequence[str], count: int, *, seed: int = 0) -> list[str]:
+    """Write captions of any phrases, as those of mixtures, without a sound.
+
+    Args:
+        phrases: Such as "a dog barks".
+        count: How many captions.
+        seed: Another seed draws others.
+    """
+    rng = generator(seed, "audio", "wordings")
+    made = []
+    for _ in range(count):
+        wording = rng.choice(_WORDINGS[PATTERNS[rng.integers(len(PATTERNS))]])
+        a, b, c = (phrases[i] for i in rng.integers(len(phrases), size=3))
+        made.append(str(wording).format(a=a, b=b, c=c))
+    return made
+
+
 def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int | None = None) -> Path:
     """Write mixtures into a folder as audiofolder has it: .flac files and metadata.jsonl, which is written last.
 

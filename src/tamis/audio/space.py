@@ -22,7 +22,7 @@ from torch.nn import functional
 from tamis.audio.config import JointConfig
 from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder, positions
 from tamis.audio.latents import Encoded, Rows
-from tamis.audio.sound import Sound, read, resample
+from tamis.audio.sound import Member, Sound, read, resample
 from tamis.core.checkpoint import Checkpoint
 from tamis.core.errors import ConfigError, InputError
 
@@ -114,7 +114,7 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         self._fetched[side] = encoder
         return self
 
-    def encode_audio(self, sounds: Iterable[str | Path | Sound]) -> Float32[np.ndarray, "sounds joint"]:
+    def encode_audio(self, sounds: Iterable[str | Path | Member | Sound]) -> Float32[np.ndarray, "sounds joint"]:
         """Embed sounds, each by itself, so that the same one always gets the same vector.
 
         Args:
@@ -154,7 +154,7 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         """Give the cosine of every sound and every sentence."""
         return np.asarray(audio @ text.T)
 
-    def locate(self, sound: str | Path | Sound, sentence: str) -> list[Moment]:
+    def locate(self, sound: str | Path | Member | Sound, sentence: str) -> list[Moment]:
         """Say where in a sound a sentence holds, the best window first.
 
         Args:
@@ -218,9 +218,9 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
                 getattr(self, name).eval()
         return self
 
-    def _rows(self, sound: str | Path | Sound) -> Float32[np.ndarray, "windows width"]:
+    def _rows(self, sound: str | Path | Member | Sound) -> Float32[np.ndarray, "windows width"]:
         encoder = self.sound_encoder
-        heard = read(sound, encoder.rate) if isinstance(sound, str | Path) else sound
+        heard = sound if isinstance(sound, Sound) else read(sound, encoder.rate)
         if not len(heard.samples):
             raise InputError("a sound holds no sample; give one that does")
         return encoder.encode((heard if heard.rate == encoder.rate else resample(heard, encoder.rate)).samples)

