@@ -12,23 +12,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from audio_corpus import COMPOSE, Roots, clips, parts
 from lines import fail, parser
-from tamis.audio.aisfx import AisfxSounds
-from tamis.audio.clsr import CLSRLoss
-from tamis.audio.config import TrainConfig
-from tamis.audio.distillation import Lessons, invented, teach_sentences, teach_sounds
-from tamis.audio.evaluation import evaluate
-from tamis.audio.latents import joined
-from tamis.audio.minilm import MiniLM
-from tamis.audio.mixtures import compose, wordings
-from tamis.audio.sound import Sound
-from tamis.audio.space import new_space
-from tamis.audio.training import fit
 from tamis.core.errors import TamisError, one_line
+
+if TYPE_CHECKING:
+    from tamis.audio.minilm import MiniLM
+    from tamis.audio.mixtures import Clip
+    from tamis.audio.sound import Sound
 
 HEARD, READ = 1000, 40_000
 
@@ -41,6 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--tuxpaint", type=Path, help="where tuxpaint-stamps-default was unpacked")
     made.add_argument("--out", type=Path, default=Path("runs/effects"), help="folder of checkpoints and the space")
     told = made.parse_args(arguments)
+
+    import torch
+
+    from audio_corpus import COMPOSE, Roots, clips, parts
+    from tamis.audio.aisfx import AisfxSounds
+    from tamis.audio.clsr import CLSRLoss
+    from tamis.audio.config import TrainConfig
+    from tamis.audio.distillation import Lessons, teach_sentences, teach_sounds
+    from tamis.audio.evaluation import evaluate
+    from tamis.audio.latents import joined
+    from tamis.audio.minilm import MiniLM
+    from tamis.audio.mixtures import compose
+    from tamis.audio.sound import Sound
+    from tamis.audio.space import new_space
+    from tamis.audio.training import fit
+
     roots = Roots(told.esc10, told.sonic_pi, told.tuxpaint)
     torch.set_num_threads(1)
     try:
@@ -72,9 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def sentences(recordings: Sequence[object], teacher: MiniLM) -> list[str]:
+def sentences(recordings: Sequence[Clip], teacher: MiniLM) -> list[str]:
     """Write captions of the recordings' phrases, and descriptions of anything."""
-    phrases = sorted({phrase for clip in recordings for phrase in clip.phrases})  # type: ignore[attr-defined]
+    from tamis.audio.distillation import invented
+    from tamis.audio.mixtures import wordings
+
+    phrases = sorted({phrase for clip in recordings for phrase in clip.phrases})
     pieces = sorted(piece for piece in teacher.tokenizer.get_vocab() if piece.isascii() and piece.isalpha())
     words = [piece for piece in pieces if len(piece) > 2]
     return wordings(phrases, (READ * 3) // 8, seed=0) + 20 * phrases + invented(words, (READ * 5) // 8)

@@ -20,26 +20,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from audio_corpus import Roots, parts
 from lines import append, check, fail, parser
-from tamis.audio.ablation import LOSSES, PLAIN, Trial, ablate, loss_named, report_on, summary, trained
 from tamis.audio.config import TrainConfig
-from tamis.audio.encoders import load_sound_encoder, load_text_encoder
-from tamis.audio.evaluation import against, chance, classes, file_names, moments, order
-from tamis.audio.latents import Encoded, Rows, joined
-from tamis.audio.metrics import paired_bootstrap
-from tamis.audio.mixtures import PHRASES
-from tamis.audio.space import JointSpace
-from tamis.audio.training import fit
 from tamis.core.errors import ConfigError, TamisError, one_line
 from tamis.core.results import Run
 from tamis.core.statistics import wilson
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tamis.audio.ablation import Trial
+    from tamis.audio.latents import Encoded
+    from tamis.audio.metrics import Ranking
+    from tamis.audio.space import JointSpace
+
 SEEDS = (0, 1, 2, 3, 4)
 RECIPE = TrainConfig(epochs=16)
+PLAIN = "nt-xent"
 COMPARED = (PLAIN, "clsr")
 
 
@@ -84,13 +83,15 @@ def headline(own: Sequence[Trial], plain: Sequence[Trial], more: dict[str, float
 
 def classes_of(out: Path, own: Sequence[Trial], encoded: Encoded, test: str) -> dict[str, float]:
     """Search for the classes of ESC-10 by each of their phrases."""
+    import numpy as np
+
     if test != "esc10":
         return {}
     found = [class_ranking(trained(out, trial.method, trial.seed), encoded).average_precision for trial in own]
     return {"class_map_at_10": float(np.mean(found))}
 
 
-def class_ranking(space: JointSpace, encoded: Encoded):  # type: ignore[no-untyped-def]
+def class_ranking(space: JointSpace, encoded: Encoded) -> Ranking:
     """Rank the sounds of ESC-10 for every phrase of its classes."""
     labels = [one[0] for one in encoded.labels]
     wanted = [label for label in sorted(set(labels)) for _ in PHRASES[label]]
@@ -119,6 +120,10 @@ def baselines(encoded: Encoded) -> list[Run]:
 
 def in_time(out: Path, encoded: Encoded) -> list[Run]:
     """Measure where and in what order, for the spaces that `losses` trained."""
+    import numpy as np
+
+    from tamis.audio.mixtures import PHRASES
+
     sound = load_sound_encoder(encoded.encoders["sound"])
     centres = [np.arange(len(encoded.sounds.item(i))) * sound.hop_s + sound.window_s / 2 for i in range(len(encoded))]
     follows = [i for i, pattern in enumerate(encoded.patterns) if pattern == "then"]
@@ -132,7 +137,7 @@ def in_time(out: Path, encoded: Encoded) -> list[Run]:
             phrases = {label: PHRASES[label][0] if label in PHRASES else label for label in labels}
             queries = dict(zip(labels, space.encode_text(list(phrases.values())), strict=True))
             rows = encoded.sounds
-            alone = space._embed_rows(space.sound_head, Rows(rows.values, np.arange(len(rows.values) + 1)))
+            alone = space.embed_windows(rows.values)
             windows = [alone[rows.starts[i] : rows.starts[i + 1]] for i in range(len(encoded))]
             found = moments(windows, centres, encoded, queries)
             within.append(found.within)
@@ -170,6 +175,11 @@ def in_time(out: Path, encoded: Encoded) -> list[Run]:
 
 def unseen(sets: dict[str, Encoded]) -> list[Run]:
     """Train on seven of ESC-10's classes and search for the three others, ten times."""
+    import numpy as np
+
+    from tamis.audio.evaluation import classes
+    from tamis.audio.latents import joined
+
     whole = joined([sets["esc10-train"], sets["esc10-val"]], "esc10-learnt")
     test = sets["esc10-test"]
     labels = sorted({one[0] for one in test.labels})
@@ -225,10 +235,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--tuxpaint", type=Path, help="where tuxpaint-stamps-default was unpacked")
     made.add_argument("--out", type=Path, default=Path("runs/audio"), help="folder of latents, spaces and the report")
     made.add_argument("--parts", default="losses,moments,unseen", help="by commas")
-    made.add_argument("--losses", default=",".join(LOSSES), help="by commas")
+    made.add_argument("--losses", help="by commas; all by default")
     told = made.parse_args(arguments)
     wanted = told.parts.split(",")
     try:
+        from audio_corpus import Roots, parts
+        from tamis.audio.ablation import LOSSES
+        from tamis.audio.encoders import load_sound_encoder, load_text_encoder
+        from tamis.audio.latents import joined
+
         for part in wanted:
             if part not in ("losses", "moments", "unseen"):
                 raise ConfigError(f"--parts: {part!r}; expected losses, moments, unseen")
@@ -244,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sets["train"] = joined([sets[name] for name in sets if name.endswith("-train")], "train")
         runs: list[Run] = []
         if "losses" in wanted:
-            runs += losses(told.out, sets, told.losses.split(","))
+            runs += losses(told.out, sets, told.losses.split(",") if told.losses else list(LOSSES))
         if "moments" in wanted:
             runs += in_time(told.out, sets["mixtures-test"])
         if "unseen" in wanted:

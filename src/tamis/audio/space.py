@@ -165,8 +165,8 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
             FileError: If the file is missing, damaged or no sound.
             InputError: If the sentence is empty.
         """
-        encoder, rows = self.sound_encoder, self._rows(sound)
-        windows = self._embed_rows(self.sound_head, Rows(rows, np.arange(len(rows) + 1)))
+        encoder = self.sound_encoder
+        windows = self.embed_windows(self._rows(sound))
         scores = windows @ self.encode_text([sentence])[0]
         order = np.argsort(-scores, kind="stable")
         starts = order * encoder.hop_s
@@ -192,6 +192,14 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         ends = np.cumsum([len(sound) for sound in stretches])
         sounds = np.stack([_unit_mean(vectors[end - len(s) : end]) for end, s in zip(ends, stretches, strict=True)])
         return sounds, self._embed_rows(self.text_head, encoded.sentences)
+
+    def embed_windows(self, rows: Float32[np.ndarray, "windows width"]) -> Float32[np.ndarray, "windows joint"]:
+        """Embed windows, each by itself.
+
+        Args:
+            rows: Latents of the windows, as the encoder gives them.
+        """
+        return self._embed_rows(self.sound_head, Rows(rows, np.arange(len(rows) + 1)))
 
     def check(self, encoded: Encoded) -> None:
         """Refuse what other encoders encoded.
