@@ -38,7 +38,7 @@ from tamis.core.errors import ConfigError, FileError, MissingExtraError, TamisEr
 if TYPE_CHECKING:
     from tamis.core.models import WheelModel
 
-DOMAINS = ("language", "radio", "vision")
+DOMAINS = ("audio", "language", "radio", "vision")
 _TRAPS = ("torchvision", "torchaudio")
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -64,6 +64,11 @@ app.command(
     "tamis.language.commands:app",
     name="language",
     help="Pick the names that matter grammatically: the fewest with which a sentence meets all that grammar asks.",
+)
+app.command(
+    "tamis.audio.commands:app",
+    name="audio",
+    help="Find the sound that a sentence describes, and the second at which it happens.",
 )
 models = App(
     name="models",
