@@ -61,13 +61,13 @@ def test_the_joint_contrast_is_its_definition(weight: float, clips: list[int] | 
     assert float(loss(separability="joint", separability_weight=weight)(batch)) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("guidance", [0.5, 2.0])
-def test_a_semantic_temperature_is_its_definition(guidance: float) -> None:
+@pytest.mark.parametrize(("guidance", "sharpness"), [(0.5, 1.0), (2.0, 4.0), (-0.5, 1.0)])
+def test_a_semantic_temperature_is_its_definition(guidance: float, sharpness: float) -> None:
     batch = pairs(clips=TWINS)
     cosine = torch.nn.functional.cosine_similarity(batch.text_latents[:, None], batch.text_latents[None], dim=2)
-    tau = 0.07 * (1 + guidance * cosine.clamp_min(0))
+    tau = 0.07 * (1 + guidance * cosine.clamp_min(0) ** sharpness)
     tau.fill_diagonal_(0.07)
-    made = loss(separability="joint", temperature="semantic", guidance=guidance)
+    made = loss(separability="joint", temperature="semantic", guidance=guidance, sharpness=sharpness, centred=False)
     torch.testing.assert_close(made.temperatures(batch), tau)
     assert float(made(batch)) == pytest.approx(naive_joint(batch, tau, 1.0, opposites=0.07))
 

@@ -45,7 +45,11 @@ LOSSES: Mapping[str, Callable[[], Objective]] = {
         "separability", separability=_FULL.separability, separability_weight=_FULL.separability_weight
     ),
     "nt-xent+temperature": _only(
-        "temperature", temperature=_FULL.temperature, guidance=_FULL.guidance, centred=_FULL.centred
+        "temperature",
+        temperature=_FULL.temperature,
+        guidance=_FULL.guidance,
+        sharpness=_FULL.sharpness,
+        centred=_FULL.centred,
     ),
     "nt-xent+reconstruction": _only(
         "reconstruction", reconstruction=_FULL.reconstruction, self_reconstruction=_FULL.self_reconstruction

@@ -25,7 +25,7 @@ class CLSRConfig:
         temperature under semantic guidance, and latent reconstruction. Every definition here is our choice.
     """
 
-    separability: Separability = "joint"
+    separability: Separability = "views"
     """"joint" puts the pairs of the anchor's own modality among its negatives; "separate" adds the uniformity of each
     modality as a term; "views" contrasts two views of each sound and of each sentence; "none" leaves it out."""
     separability_weight: float = 1.0
@@ -38,9 +38,9 @@ class CLSRConfig:
     guidance: float = 1.0
     """How much the likeness of two sentences, from 0 to 1, raises their temperature: 1 doubles it at the most, and a
     negative number lowers it, so that what is nearly a positive is pushed harder."""
-    sharpness: float = 1.0
+    sharpness: float = 4.0
     """Power of the likeness: above 1, only what is nearly the same is guided."""
-    centred: bool = False
+    centred: bool = True
     """Whether likeness is measured from the mean of the batch, for encoders to which all sentences are alike."""
     tau_range: tuple[float, float] = (0.05, 0.15)
     """Least and greatest temperature of "semantic-row" and "cosine"."""
@@ -48,7 +48,7 @@ class CLSRConfig:
     """Over how many of the most alike sentences "semantic-row" averages."""
     period: float = 10.0
     """Epochs of one turn of "cosine"."""
-    reconstruction: float = 0.03
+    reconstruction: float = 1.0
     """Weight of the latent reconstruction; 0 leaves it out. It grows linearly over the first epoch."""
     distance: Distance = "mse"
     """"mse" of latents standardised over the batch, or one minus the "cosine"."""
