@@ -44,6 +44,8 @@ COMPARED = (PLAIN, "clsr")
 
 def losses(out: Path, sets: dict[str, Encoded], names: Sequence[str]) -> list[Run]:
     """Train every loss, and write the report of all."""
+    from tamis.audio.ablation import ablate, report_on, summary
+
     tests = {"mixtures": sets["mixtures-test"], "esc10": sets["esc10-test"]}
     trials = ablate(sets["train"], sets["mixtures-val"], tests, losses=names, seeds=SEEDS, config=RECIPE, out=out)
     report_on(trials, tests, command="python benchmarks/audio_losses.py").write(out / "index.html")
@@ -60,6 +62,8 @@ def losses(out: Path, sets: dict[str, Encoded], names: Sequence[str]) -> list[Ru
 
 def headline(own: Sequence[Trial], plain: Sequence[Trial], more: dict[str, float]) -> Run:
     """Set the mean over the seeds in one line, with the gains over NT-Xent in pairs."""
+    from tamis.audio.evaluation import against
+
     first = own[0].run
     metrics = {name: mean(float(trial.run.metrics[name]) for trial in own) for name in first.metrics} | more
     intervals: dict[str, list[float]] = {}
@@ -85,6 +89,8 @@ def classes_of(out: Path, own: Sequence[Trial], encoded: Encoded, test: str) -> 
     """Search for the classes of ESC-10 by each of their phrases."""
     import numpy as np
 
+    from tamis.audio.ablation import trained
+
     if test != "esc10":
         return {}
     found = [class_ranking(trained(out, trial.method, trial.seed), encoded).average_precision for trial in own]
@@ -93,6 +99,9 @@ def classes_of(out: Path, own: Sequence[Trial], encoded: Encoded, test: str) -> 
 
 def class_ranking(space: JointSpace, encoded: Encoded) -> Ranking:
     """Rank the sounds of ESC-10 for every phrase of its classes."""
+    from tamis.audio.evaluation import classes
+    from tamis.audio.mixtures import PHRASES
+
     labels = [one[0] for one in encoded.labels]
     wanted = [label for label in sorted(set(labels)) for _ in PHRASES[label]]
     said = [phrase for label in sorted(set(labels)) for phrase in PHRASES[label]]
@@ -101,6 +110,8 @@ def class_ranking(space: JointSpace, encoded: Encoded) -> Ranking:
 
 def baselines(encoded: Encoded) -> list[Run]:
     """Give the lines of random ranking and of a search in file names."""
+    from tamis.audio.evaluation import chance, file_names
+
     runs = []
     for method, found in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
         runs.append(
@@ -122,6 +133,9 @@ def in_time(out: Path, encoded: Encoded) -> list[Run]:
     """Measure where and in what order, for the spaces that `losses` trained."""
     import numpy as np
 
+    from tamis.audio.ablation import trained
+    from tamis.audio.encoders import load_sound_encoder
+    from tamis.audio.evaluation import moments, order
     from tamis.audio.mixtures import PHRASES
 
     sound = load_sound_encoder(encoded.encoders["sound"])
@@ -177,8 +191,11 @@ def unseen(sets: dict[str, Encoded]) -> list[Run]:
     """Train on seven of ESC-10's classes and search for the three others, ten times."""
     import numpy as np
 
+    from tamis.audio.ablation import loss_named
     from tamis.audio.evaluation import classes
     from tamis.audio.latents import joined
+    from tamis.audio.metrics import paired_bootstrap
+    from tamis.audio.training import fit
 
     whole = joined([sets["esc10-train"], sets["esc10-val"]], "esc10-learnt")
     test = sets["esc10-test"]
