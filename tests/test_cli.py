@@ -154,7 +154,7 @@ def test_doctor_tells_all_in_one_json_object(capsys: pytest.CaptureFixture[str])
     facts = json.loads(out)
     assert (code, err) == (0, "")
     assert facts["cache"] == os.environ["TAMIS_CACHE"]
-    assert facts["models"] == {"vit-s14-focus": False}
+    assert facts["models"] == {"aisfx": False, "minilm": False, "vit-s14-focus": False}
     assert facts["cores"] >= 1
 
 
@@ -190,7 +190,7 @@ def test_models_are_listed_shown_pulled_and_removed(
     monkeypatch.setitem(MODELS, "vit-s14-focus", changed)
     monkeypatch.setattr("tamis.core.models._download", download)
 
-    (listed,) = json.loads(run(capsys, "models list --json")[1])
+    listed = json.loads(run(capsys, "models list --json")[1])[-1]
     assert (listed["name"], listed["path"], listed["size_bytes"]) == ("vit-s14-focus", None, 90_210_194)
     assert "tamis models pull vit-s14-focus" in run(capsys, "models list")[1]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tamis.core.errors import FileError, LimitError, MissingExtraError, one_line
-from tamis.core.readers import list_files
+from tamis.core.files import list_files
 
 if TYPE_CHECKING:
     from jaxtyping import Float32

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files: found in a folder, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -72,3 +72,28 @@ def _told(path: Path) -> Iterator[None]:
         raise FileError(
             f"{path}: cannot be written ({error.strerror}); give a file in a folder that you may write to"
         ) from error
+
+
+def list_files(folder: str | Path, suffixes: tuple[str, ...], kind: str) -> list[Path]:
+    """List files in a folder and below, sorted by path; links that lead out of the folder are left out.
+
+    Args:
+        folder: Where to look.
+        suffixes: How the files are named, in lower case.
+        kind: What one of them is called in messages.
+
+    Raises:
+        FileError: If it is no folder, or holds no such file.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileError(f"{folder}: not a folder; give a folder of {kind}s")
+    inside = root.resolve()
+    found = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in suffixes and path.is_file() and path.resolve().is_relative_to(inside)
+    )
+    if not found:
+        raise FileError(f"{folder}: holds no {kind}; expected files named {', '.join(suffixes)}")
+    return found

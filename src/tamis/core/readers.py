@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.core.errors import FileError, LimitError, MissingExtraError, one_line
+from tamis.core.files import list_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,31 +190,6 @@ def list_images(folder: str | Path) -> list[Path]:
         FileError: If it is no folder, or holds no picture.
     """
     return list_files(folder, IMAGE_SUFFIXES, "picture")
-
-
-def list_files(folder: str | Path, suffixes: tuple[str, ...], kind: str) -> list[Path]:
-    """List files in a folder and below, sorted by path; links that lead out of the folder are left out.
-
-    Args:
-        folder: Where to look.
-        suffixes: How the files are named, in lower case.
-        kind: What one of them is called in messages.
-
-    Raises:
-        FileError: If it is no folder, or holds no such file.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise FileError(f"{folder}: not a folder; give a folder of {kind}s")
-    inside = root.resolve()
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file() and path.resolve().is_relative_to(inside)
-    )
-    if not found:
-        raise FileError(f"{folder}: holds no {kind}; expected files named {', '.join(suffixes)}")
-    return found
 
 
 def _check_file(path: str | Path, max_bytes: int) -> None:

@@ -8,16 +8,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import Sampler
+from typing import TYPE_CHECKING, Any
 
 from tamis.core.errors import ConfigError, FileError
 from tamis.core.files import write_whole
-from tamis.core.seed import derive
+from tamis.core.seed import generator
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 ABOUT, LAST, BEST = "training.json", "last.ckpt", "best.ckpt"
 
@@ -66,6 +64,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         FileError: If it is damaged.
     """
+    import torch
+
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # of pickle, zipfile, struct or torch: a damaged file has many faces
@@ -86,6 +86,9 @@ def trainer(*, epochs: int, device: str, callbacks: Sequence[pl.Callback], **opt
     Raises:
         ConfigError: If there is no such device.
     """
+    import pytorch_lightning as pl
+    import torch
+
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     if device not in devices:
         raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
@@ -111,6 +114,8 @@ def quietly(threads: int | None = None) -> Iterator[None]:
     Args:
         threads: Of torch, meanwhile; as they are by default.
     """
+    import torch
+
     logger, before = logging.getLogger("pytorch_lightning"), torch.get_num_threads()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -127,7 +132,7 @@ def quietly(threads: int | None = None) -> Iterator[None]:
         logger.setLevel(level)
 
 
-class Shuffle(Sampler[int]):
+class Shuffle:
     """Another order every epoch, the same in every run of the seed; Lightning says which epoch it is."""
 
     def __init__(self, count: int, seed: int) -> None:
@@ -141,5 +146,5 @@ class Shuffle(Sampler[int]):
         return self.count
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng(derive(self.seed, "order", self.epoch)).permutation(self.count)
+        order = generator(self.seed, "order", self.epoch).permutation(self.count)
         return iter(order.tolist())
