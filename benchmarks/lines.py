@@ -25,12 +25,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def check(task: str, datasets: Iterable[str] = ()) -> None:
+def check(task: str, datasets: Iterable[str] = (), parts: Iterable[str] = ()) -> None:
     """Refuse, before anything is measured, what could not be written afterwards.
 
     Args:
         task: Of the lines to come.
         datasets: Names of the data, without their hash, of which each may have lines of this task only once.
+        parts: Parts of a benchmark, as `part` in the config names them, of which the same holds.
 
     Raises:
         ConfigError: If the source tree is not clean, or there are lines already.
@@ -44,6 +45,9 @@ def check(task: str, datasets: Iterable[str] = ()) -> None:
     for name in datasets:
         if any(run.task == task and run.dataset.partition("@")[0] == name for run in there):
             raise ConfigError(f"--write: {path.name} has lines of {task} on {name} already; remove those first")
+    for part in parts:
+        if any(run.task == task and run.config.get("part") == part for run in there):
+            raise ConfigError(f"--write: {path.name} has lines of {task}, part {part}, already; remove those first")
 
 
 def append(run: Run) -> None:

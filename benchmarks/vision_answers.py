@@ -11,10 +11,12 @@ Parts, each with all methods on the same questions in one run:
     inside     the pruners inside the language model, on fewer of the test scenes, question by question
     sprites    a second kind of pictures, for which nothing was tuned
     ood        scenes with sizes, pairs of traits and clutter that training never showed
-    attention  the papers' premises: do [CLS], the prompt and the response look at what answers rest on?
+    attention  the papers' premises: do [CLS], the prompt and the response look at what answers rest on? Layers are
+               chosen on validation scenes
     second     a model that was trained independently (another seed, fewer steps), in a directory of your own
 
-Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree.
+Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree,
+and refuses parts that have lines there.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import lines
@@ -38,6 +41,8 @@ INSIDE = ("fastv", "sparsevlm")
 SEEDS = (0, 1, 2)
 TOWER_BLOCKS = range(7)
 """Blocks of `tiny` that are run."""
+PREMISES = 300
+"""Pictures of each split on which the premises are tested."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +132,30 @@ def attention(write: bool) -> None:
     from tamis.vision.loading import load
 
     start = time.perf_counter()
-    tested = analysis.premises(load("tiny"), count=300)
-    for run in analysis.lines(tested, time.perf_counter() - start):
+    loaded = load("tiny")
+    chosen, tested = (analysis.premises(loaded, split=split, count=PREMISES) for split in ("validation", "test"))
+    for run in analysis.lines(tested, chosen, time.perf_counter() - start):
         print(run.method, {name: round(value, 3) for name, value in run.metrics.items()})
         if write:
             lines.append(run)
+
+
+def check(parts: Sequence[str], second: str | None) -> None:
+    """Refuse parts that there are not, and a second model without its part or the other way round.
+
+    Raises:
+        ConfigError: If the options do not fit together.
+    """
+    for name in parts:
+        if name not in (*PARTS, "attention"):
+            raise ConfigError(f"--parts: {name!r}; expected {', '.join((*PARTS, 'attention'))}")
+    if "second" in parts and (not second or not Path(second).is_dir()):
+        raise ConfigError(
+            f"--second is {second!r}; the part second needs the directory of a model, such as `tamis vision train-tiny "
+            "--out DIR --seed 1` writes it: --parts second --second DIR"
+        )
+    if second is not None and "second" not in parts:
+        raise ConfigError(f"--second is {second!r}, but --parts has no second; add it, or leave --second out")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,15 +166,15 @@ def main(arguments: list[str] | None = None) -> int:
         default="scenes,closest,layers,inside,sprites,ood,attention",
         help=f"by commas, of {', '.join(PARTS)}, attention",
     )
-    made.add_argument("--second", default="", help="directory of the second model")
+    made.add_argument("--second", metavar="DIR", help="directory of the second model; for the part second")
     told = made.parse_args(arguments)
-    parts = told.parts.split(",")
+    parts = list(dict.fromkeys(part.strip() for part in told.parts.split(",")))
     try:
-        for name in parts:
-            if name not in (*PARTS, "attention"):
-                raise ConfigError(f"--parts: {name!r}; expected {', '.join((*PARTS, 'attention'))}")
+        check(parts, told.second)
         if told.write:
-            lines.check("vision/accuracy")
+            lines.check("vision/accuracy", parts=[name for name in parts if name in PARTS])
+            if "attention" in parts:
+                lines.check("vision/attention", ["scenes"])
         for name in parts:
             if name == "attention":
                 attention(told.write)
@@ -162,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
             table(sheet).print()
             for run in lines_of(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
                 positions = run.config["positions"]
-                headline = PARTS[name].headline and (positions == "original" or run.method == "text-only")
+                headline = PARTS[name].headline and positions == "original"
                 told_too = {"part": name, "headline": True} if headline else {"part": name}
                 if told.write:
                     lines.append(replace(run, config=run.config | told_too))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def test_lines_of_the_same_task_and_data_are_refused_and_others_are_not(written:
     lines.check("vision/cost")
     with pytest.raises(ConfigError, match=r"vision\.jsonl has lines of vision/cost on a already; remove those first"):
         lines.check("vision/cost", ["b", "a"])
+
+
+def test_lines_of_the_same_part_are_refused_and_other_parts_are_not(written: Path) -> None:
+    one = line("vision/accuracy", "a")
+    replace(one, config={"part": "first"}).append(written)
+    lines.check("vision/accuracy", parts=["second"])
+    lines.check("vision/cost", parts=["first"])
+    with pytest.raises(ConfigError, match=r"has lines of vision/accuracy, part first, already; remove those first"):
+        lines.check("vision/accuracy", parts=["second", "first"])
 
 
 def test_a_line_goes_to_the_file_of_its_domain(written: Path) -> None:

@@ -19,6 +19,11 @@ def test_wilson_gives_the_tabulated_interval(successes: int, trials: int, low: f
     assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-6)
 
 
+def test_more_confidence_is_a_wider_interval() -> None:
+    z2 = 2.575829303548901**2  # the tabulated 0.995 quantile
+    assert wilson(0, 10, 0.99) == pytest.approx((0, z2 / (10 + z2)))
+
+
 def test_both_ends_of_wilson_are_as_far_from_the_proportion_as_their_own_error_allows() -> None:
     for end in wilson(13, 40):
         assert abs(13 / 40 - end) == pytest.approx(1.959963984540054 * math.sqrt(end * (1 - end) / 40))

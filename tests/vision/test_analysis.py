@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from tamis.cli import main
+from tamis.core.errors import ConfigError
 from tamis.vision import analysis, questions, scenes
 from tamis.vision.analysis import analyze, auc, lines, place, premises, report_on, spread
 from tamis.vision.ask import batch_for
@@ -91,11 +93,26 @@ def test_cls_and_the_response_know_what_the_prompt_misses(tiny: Loaded) -> None:
     assert means["cls"].max() > 0.85
     assert means["response"].max() > 0.9
     assert means["prompt"].max() < 0.8
-    made = {run.method: run for run in lines(tested, 1.0)}
-    assert made["cls"].metrics["auc"] == pytest.approx(means["cls"].max())
+    best = {name: int(of_layers.argmax()) for name, of_layers in means.items()}
+    other = {name: of_layers[::-1] for name, of_layers in tested.auc.items()}  # whose best layers are others
+    chosen = replace(tested, split="train", dataset="scenes@sha256:0", auc=other)
+    made = {run.method: run for run in lines(tested, chosen, 1.0)}
+    for name, run in made.items():
+        layer = len(means[name]) - 1 - best[name]
+        assert run.metrics["best_layer"] == layer
+        assert run.metrics["auc"] == pytest.approx(means[name][layer])
+        low, high = run.intervals["auc"]
+        assert low < means[name][layer] < high
+        assert run.config["layer_chosen_on"] == "train"
     assert len(made["prompt"].curves["spread_tokens"]) == 5
-    low, high = made["cls"].intervals["auc"]
-    assert low < means["cls"].max() < high
+
+
+def test_layers_are_not_chosen_on_what_is_reported(tiny: Loaded) -> None:
+    tested = premises(tiny, split="validation", count=1)
+    with pytest.raises(ConfigError, match="expected the same model on other pictures"):
+        lines(tested, tested, 1.0)
+    with pytest.raises(ConfigError, match="chosen with other on validation"):
+        lines(tested, replace(tested, model="other", dataset="scenes@sha256:0"), 1.0)
 
 
 def test_questions_are_looked_at_in_any_batch_alike(tiny: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

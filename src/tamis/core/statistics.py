@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
-_Z = 1.959963984540054  # two-sided 95 %
 
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Give the 95 % Wilson interval of a proportion.
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Give the Wilson interval of a proportion.
 
     Args:
         successes: How often it came out.
         trials: How often it was tried; 0 gives the whole range.
+        confidence: How often such intervals hold the true proportion; what is outside lies half on either side.
 
     Source:
         E. B. Wilson, J. Am. Stat. Assoc. 22 (1927).
@@ -22,6 +22,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     """
     if trials == 0:
         return 0.0, 1.0
-    p, z2 = successes / trials, _Z**2 / trials
-    centre, half = p + z2 / 2, _Z * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, z2 = successes / trials, z**2 / trials
+    centre, half = p + z2 / 2, z * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials))
     return max(0.0, (centre - half) / (1 + z2)), min(1.0, (centre + half) / (1 + z2))

@@ -6,19 +6,20 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from tamis.core.budget import Budget
 from tamis.core.errors import BudgetError, ConfigError, FileError, InputError, one_line
 from tamis.core.readers import list_images, read_image
 from tamis.core.report import Cell, Table
 from tamis.core.statistics import wilson
-from tamis.vision.ask import batch_for
-from tamis.vision.baselines.simple import Random, TextOnly
+from tamis.vision.ask import batch_for, image_tokens
+from tamis.vision.baselines.simple import Random
+from tamis.vision.config import Layout
 from tamis.vision.context import pruned
 from tamis.vision.in_llm import InLLMPruner
 from tamis.vision.loading import Loaded
@@ -26,6 +27,8 @@ from tamis.vision.selector import Selector
 
 QUESTIONS = "questions.jsonl"
 """File of a folder's questions: one JSON object a line, with `image`, `question` and, if it is known, `answer`."""
+_CHANCE = {"random", "uniform"}
+"""Methods that are never the advice."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Loss:
     method: str
     keep: str
     fraction: float
-    """Share of the tokens that is kept; to compare budgets with."""
+    """Share of the image tokens that the language model still reads of the first picture; to order budgets by. Inside
+    the language model it is the mean over layers."""
     lost: int
     """Answers that were right with all tokens and are not with these."""
     gained: int
@@ -53,7 +57,7 @@ class Loss:
     right: int
     """Answers that were right with all tokens."""
     high: float
-    """Upper end of the 95 % Wilson interval of the share of lost answers."""
+    """Upper end of the Wilson interval of the share of lost answers, at the confidence of the advice."""
 
     @property
     def share(self) -> float:
@@ -71,9 +75,11 @@ class Advice:
     best: Loss | None
     """None: none stays within the loss with 95 % confidence."""
     chance: Loss | None
-    """Random selection at the same budget."""
+    """Random selection at the same budget, with the same position ids."""
     right: int | None
     """Right answers with all tokens; None where no truth is known."""
+    confidence: float = 0.95
+    """Of the interval of each loss: with several methods it is higher, so that 95 % holds for all together."""
 
 
 def read_items(folder: Path, question: str | None) -> list[Item]:
@@ -156,9 +162,13 @@ def advise(
     max_new_tokens: int = 16,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Advice:
-    """Answer every question with all tokens and at every budget, the larger ones first.
+    """Answer every question with all tokens and at every budget, the larger ones first, and test what was lost.
 
-    A method is not tried further down once it lost more than the limit.
+    Each method is tested from its largest budget downwards, and no further than the first at which the upper end of
+    the interval of its loss lies above the limit. Tests in a fixed order that end with the first failure need no
+    correction for their number: a wrong "within" is possible only at the first budget that is truly not within. What
+    needs one is the choice among methods; each has an equal part of the 5 % (Bonferroni). Random selection and the
+    grid, which are never the advice, take no part.
 
     Args:
         loaded: A vision–language model.
@@ -175,20 +185,20 @@ def advise(
         InputError: If a question is no text, or the model answers none rightly with all tokens.
     """
     model: Any = loaded.model
-    opened: dict[Path, Image.Image] = {path: read_image(path) for path in dict.fromkeys(item.path for item in items)}
-    batches = [batch_for(loaded, opened[item.path], item.question) for item in items]
+    for path in dict.fromkeys(item.path for item in items):
+        read_image(path)  # so that one that cannot be read is known now
+    example = next(_batches(loaded, items))
     tokenizer: Any = loaded.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    total = int((batches[0]["input_ids"] == model.config.image_token_id).sum())
+    total = image_tokens(model, None, example)
+    fractions = [image_tokens(model, pruner, example) / total for pruner in pruners]
+    confidence = 1 - 0.05 / max(1, len({pruner.name for pruner in pruners} - _CHANCE))
     done = 0
-
-    def fraction(pruner: Selector | InLLMPruner) -> float:
-        return 0.0 if isinstance(pruner, TextOnly) else Budget.parse(pruner.keep).of(total) / total
 
     def answers() -> list[str]:
         nonlocal done
         said = []
-        for batch in batches:
+        for batch in _batches(loaded, items):
             with torch.inference_mode():
                 output = model.generate(
                     **batch, do_sample=False, num_beams=1, pad_token_id=pad, max_new_tokens=max_new_tokens
@@ -206,26 +216,40 @@ def advise(
             f"with all tokens {loaded.name} answers none of {len(items)} questions rightly: nothing to lose"
         )
 
-    def lose(pruner: Selector | InLLMPruner) -> Loss:
+    def lose(pruner: Selector | InLLMPruner, fraction: float) -> Loss:
         with pruned(model, pruner):
             after = [matches(one, truth) for one, truth in zip(answers(), truths, strict=True)]
         lost = sum(b and not a for b, a in zip(before, after, strict=True))
         gained = sum(a and not b for b, a in zip(before, after, strict=True))
-        high = wilson(lost, sum(before))[1]
-        return Loss(pruner.name, str(Budget.parse(pruner.keep)), fraction(pruner), lost, gained, sum(before), high)
+        high = wilson(lost, sum(before), confidence)[1]
+        return Loss(pruner.name, str(Budget.parse(pruner.keep)), fraction, lost, gained, sum(before), high)
 
     tried: list[Loss] = []
+    within: list[tuple[Loss, Selector | InLLMPruner]] = []
     failed: set[str] = set()
-    for pruner in sorted(pruners, key=fraction, reverse=True):
-        if pruner.name not in failed:
-            tried.append(lose(pruner))
-            if tried[-1].share > limit:
-                failed.add(pruner.name)
-    within = [loss for loss in tried if loss.high <= limit and loss.method not in ("random", "uniform")]
-    best = min(within, key=lambda loss: (loss.fraction, loss.lost), default=None)
-    chance = lose(Random(best.keep)) if best is not None and best.fraction > 0 else None
+    for fraction, pruner in sorted(zip(fractions, pruners, strict=True), key=lambda pair: pair[0], reverse=True):
+        if pruner.name in failed:
+            continue
+        tried.append(lose(pruner, fraction))
+        if tried[-1].high > limit:
+            failed.add(pruner.name)
+        elif pruner.name not in _CHANCE:
+            within.append((tried[-1], pruner))
+    best, winner = min(within, key=lambda pair: (pair[0].fraction, pair[0].lost), default=(None, None))
+    chance = None
+    if best is not None and best.fraction > 0:
+        layout = winner.layout if isinstance(winner, Selector) else Layout(positions="original")
+        chance = lose(Random(best.keep, layout=layout), best.fraction)
     known = all(item.answer is not None for item in items)
-    return Advice(limit, tried, best, chance, sum(before) if known else None)
+    return Advice(limit, tried, best, chance, sum(before) if known else None, confidence)
+
+
+def _batches(loaded: Loaded, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
+    """Write the prompts one at a time; questions that follow one another on a picture share its reading."""
+    for path, about in groupby(items, key=lambda item: item.path):
+        picture = read_image(path)
+        for item in about:
+            yield batch_for(loaded, picture, item.question)
 
 
 def table(advice: Advice) -> Table:
@@ -243,14 +267,18 @@ def table(advice: Advice) -> Table:
         for loss in advice.tried
     ]
     headers = ["method", "keep", "lost", "share", "at most (95 %)", "gained", f"within {advice.limit:.1%}"]
-    return Table(headers, rows)
+    note = (
+        "Each method is tested from its largest budget down, and no further than the first that is not within; the "
+        "95 % hold for all methods together."
+    )
+    return Table(headers, rows, notes=[note])
 
 
 def said(advice: Advice) -> str:
     """Put the advice into a sentence or two."""
     asked = advice.tried[0].right if advice.tried else 0
     if advice.best is None:
-        least = wilson(0, asked)[1]
+        least = wilson(0, asked, advice.confidence)[1]
         text = f"No budget stays within {advice.limit:.1%} with 95 % confidence."
         if least > advice.limit:
             text += f" {asked} right answers are too few to tell: losing none of them still allows {least:.1%}."

@@ -201,12 +201,26 @@ def premises(loaded: Loaded, *, split: str = "test", count: int = 100, seed: int
     )
 
 
-def lines(tested: Premises, seconds: float) -> list[Run]:
-    """Make a result line of each source: its best layer, and curves over all of them."""
+def lines(tested: Premises, chosen: Premises, seconds: float) -> list[Run]:
+    """Make a result line of each source: the layer that is its best on other pictures, and curves over all of them.
+
+    Args:
+        tested: On the pictures to report on.
+        chosen: On other pictures, by which the layers are chosen.
+        seconds: Wall time of both.
+
+    Raises:
+        ConfigError: If both are of the same pictures, or of two models.
+    """
+    if chosen.dataset == tested.dataset or chosen.model != tested.model:
+        raise ConfigError(
+            f"layers of {tested.model} on {tested.split} are chosen with {chosen.model} on {chosen.split}; expected "
+            "the same model on other pictures"
+        )
     made = []
     for name, of_layers in tested.auc.items():
         means = of_layers.mean(axis=1)
-        best = int(means.argmax())
+        best = int(chosen.auc[name].mean(axis=1).argmax())
         made.append(
             Run.measured(
                 "vision/attention",
@@ -221,7 +235,7 @@ def lines(tested: Premises, seconds: float) -> list[Run]:
                     "spread_tokens": dict(enumerate(tested.spread[name].mean(axis=1).tolist())),
                     "raster_place": dict(enumerate(tested.place[name].mean(axis=1).tolist())),
                 },
-                config={"model": tested.model},
+                config={"model": tested.model, "layer_chosen_on": chosen.split},
                 seconds=seconds,
             )
         )

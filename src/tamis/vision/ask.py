@@ -138,13 +138,7 @@ def _answer(loaded: Loaded, pruner: Selector | InLLMPruner, batch: Mapping[str, 
             times.append(time.perf_counter() - start)
         output = generate(max_new_tokens)
     prompt = batch["input_ids"].shape[1]
-    full = int((batch["input_ids"] == model.config.image_token_id).sum())
-    if isinstance(pruner, InLLMPruner):
-        layers = pruner.tokens(full, model.config.get_text_config().num_hidden_layers)
-        image = sum(layers) / len(layers)
-    else:
-        short = pruner.prepare(model, **batch)["input_ids"]
-        image = float((short == model.config.image_token_id).sum())
+    full, image = image_tokens(model, None, batch), image_tokens(model, pruner, batch)
     return Answer(
         method=pruner.name,
         keep=str(Budget.parse(pruner.keep)),
@@ -154,6 +148,25 @@ def _answer(loaded: Loaded, pruner: Selector | InLLMPruner, batch: Mapping[str, 
         first_token_seconds=sorted(times[1:])[REPEATS // 2],
         kv_bytes=round((prompt - full + image) * loaded.bytes_per_token),
     )
+
+
+def image_tokens(model: Any, pruner: Selector | InLLMPruner | None, batch: Mapping[str, Any]) -> float:
+    """Count the image tokens that the language model reads: in the prompt, or inside of it as the mean over layers.
+
+    Args:
+        model: A vision-language model.
+        pruner: Who drops some; None: nobody.
+        batch: One prompt, as `batch_for` writes it.
+
+    Raises:
+        BudgetError: If the budget does not fit the number of tokens.
+        ConfigError: If the pruner does not fit the model.
+    """
+    if isinstance(pruner, InLLMPruner):
+        layers = pruner.tokens(int(image_tokens(model, None, batch)), model.config.get_text_config().num_hidden_layers)
+        return sum(layers) / len(layers)
+    shown = batch if pruner is None else pruner.prepare(model, **batch)
+    return float((shown["input_ids"] == model.config.image_token_id).sum())
 
 
 def table(answers: Sequence[Answer]) -> Table:

@@ -240,8 +240,9 @@ def advise(
 ) -> int:
     """Find the smallest budget that loses no more than a share of the answers to your own questions.
 
-    Without answers in questions.jsonl, those of the unpruned model are taken for right. Exits with 1 if no budget
-    stays within the loss with 95 % confidence.
+    Each method is tested from its largest budget down to the first that loses too much. Without answers in
+    questions.jsonl, those of the unpruned model are taken for right. Exits with 1 if no budget stays within the loss
+    with 95 % confidence, which holds for all methods together.
 
     Args:
         folder: Pictures, and questions.jsonl with a JSON object a line: image, question and, if known, answer.
