@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = sentences(recordings, teacher)
         words, learnt = teach_sentences(teacher, said, Lessons(epochs=12), out=told.out / "words")
         print("words", learnt["loss"])
+        for encoder in (sounds, words):
+            encoder.half().float()  # as they will be kept
         sets = {
             f"{part}-{split}": encoded
             for split in ("train", "val", "test")
@@ -73,11 +75,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         space = new_space(train, own=(sounds, words))
         recipe = TrainConfig(epochs=30)
         space, run = fit(train, sets["mixtures-val"], CLSRLoss(), recipe, space=space, out=told.out / "space")
+        halve(told.out / "space" / "model.safetensors")
         for name in ("mixtures-test", "esc10-test"):
             print(name, evaluate(space, sets[name], method="effects", config=run.config).metrics)
     except TamisError as error:
         return fail("audio_effects", one_line(error), error.exit_code)
     return 0
+
+
+def halve(file: Path) -> None:
+    """Keep the encoders in 16 bits, which their numbers fit into."""
+    from safetensors.torch import load_file, save_file
+
+    kept = load_file(file)
+    for name, tensor in kept.items():
+        if name.startswith("own_") and tensor.is_floating_point():
+            kept[name] = tensor.half()
+    save_file(kept, file, {"format": "pt"})
 
 
 def sentences(recordings: Sequence[Clip], teacher: MiniLM) -> list[str]:

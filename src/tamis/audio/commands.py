@@ -96,8 +96,10 @@ def info(source: str, /, *, options: DataOptions = _DATA, json: Json = False) ->
         print(json_format.dumps(facts))
         return
     for name, value in facts.items():
-        shown = f"{len(value)}{': ' if value else ''}{', '.join(value[:8])}{', …' if len(value) > 8 else ''}"  # type: ignore[arg-type, index]
-        print(f"{name:12} {shown if isinstance(value, list) else value}")
+        if isinstance(value, list):
+            few = ", ".join(value[:8])
+            value = f"{len(value)}{f': {few}' if few else ''}{', …' if len(value) > 8 else ''}"
+        print(f"{name:12} {value}")
 
 
 @data.command(
