@@ -129,17 +129,22 @@ def baselines(encoded: Encoded) -> list[Run]:
     return runs
 
 
-def in_time(out: Path, encoded: Encoded) -> list[Run]:
+def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
     """Measure where and in what order, for the spaces that `losses` trained."""
     import numpy as np
 
+    from audio_corpus import COMPOSE, clips
+    from audio_corpus import SEEDS as MIXTURE_SEEDS
     from tamis.audio.ablation import trained
     from tamis.audio.encoders import load_sound_encoder
     from tamis.audio.evaluation import moments, order
-    from tamis.audio.mixtures import PHRASES
+    from tamis.audio.mixtures import PHRASES, compose
+    from tamis.audio.space import audible
 
     sound = load_sound_encoder(encoded.encoders["sound"])
     centres = [np.arange(len(encoded.sounds.item(i))) * sound.hop_s + sound.window_s / 2 for i in range(len(encoded))]
+    mixtures = compose(clips(roots, "test"), len(encoded), COMPOSE, seed=MIXTURE_SEEDS["test"])
+    sounding = [audible(one.samples, sound, len(encoded.sounds.item(i))) for i, one in enumerate(mixtures)]
     follows = [i for i, pattern in enumerate(encoded.patterns) if pattern == "then"]
     runs = []
     for method in COMPARED:
@@ -153,7 +158,7 @@ def in_time(out: Path, encoded: Encoded) -> list[Run]:
             rows = encoded.sounds
             alone = space.embed_windows(rows.values)
             windows = [alone[rows.starts[i] : rows.starts[i + 1]] for i in range(len(encoded))]
-            found = moments(windows, centres, encoded, queries)
+            found = moments(windows, centres, encoded, queries, sounding)
             within.append(found.within)
             names = [[phrases[event.label] for event in encoded.events[i]] for i in follows]
             sounds = space.embed(encoded)[0][follows]
@@ -278,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "losses" in wanted:
             runs += losses(told.out, sets, told.losses.split(",") if told.losses else list(LOSSES))
         if "moments" in wanted:
-            runs += in_time(told.out, sets["mixtures-test"])
+            runs += in_time(told.out, sets["mixtures-test"], roots)
         if "unseen" in wanted:
             runs += unseen(sets)
         for run in runs:

@@ -69,12 +69,15 @@ def test_a_moment_counts_within_the_tolerance_only() -> None:
     labels = {event.label for events in data.events for event in events}
     first, last = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     queries = dict.fromkeys(labels, first)
+    sounding = [np.ones(8, dtype=bool)]
     single = data.subset([0], "one")
-    right = moments(windows, centres, single, {**queries, two: last}, tolerance_s=0.1)
+    right = moments(windows, centres, single, {**queries, two: last}, sounding, tolerance_s=0.1)
     assert right.within.tolist() == [1.0, 1.0]
-    wrong = moments(windows, centres, single, {**queries, one: last}, tolerance_s=0.1)
+    wrong = moments(windows, centres, single, {**queries, one: last}, sounding, tolerance_s=0.1)
     assert wrong.within.tolist() == [0.0, 0.0]
     assert right.by_chance == pytest.approx((5 / 8 + 5 / 8) / 2)
+    hushed = moments(windows, centres, single, {**queries, two: last}, [np.arange(8) != 7], tolerance_s=0.1)
+    assert hushed.within.tolist() == [1.0, 0.0]  # the seven others are all as near, and the first of them is taken
 
 
 def test_order_is_told_by_the_nearer_sentence() -> None:

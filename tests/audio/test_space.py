@@ -12,7 +12,7 @@ from tamis.audio.config import JointConfig
 from tamis.audio.encoders import positions
 from tamis.audio.latents import encode
 from tamis.audio.sound import Sound
-from tamis.audio.space import Head, JointSpace, averaged, new_space
+from tamis.audio.space import Head, JointSpace, audible, averaged, new_space
 from tamis.core.errors import ConfigError, InputError
 
 SIZES = JointConfig(joint=8, hidden=16, heads=2)
@@ -96,6 +96,15 @@ def test_moments_name_the_window_that_is_nearest() -> None:
     scores = np.array(windows) @ made.encode_text(["low"])[0]
     best = int(np.argmax(scores))
     assert (moments[0].start_s, moments[0].end_s) == (pytest.approx(best * 0.1), pytest.approx(best * 0.1 + 0.1))
+
+
+def test_silence_is_no_moment() -> None:
+    one = described(1)[0].sound.samples
+    samples = np.concatenate([np.zeros(2400, np.float32), 0.01 * one[:800], one[:1600]])
+    assert audible(samples, SOUNDS, 6).tolist() == [False, False, False, False, True, True]
+    moments = space().locate(Sound(samples, RATE), "low")
+    assert {round(moment.start_s, 6) for moment in moments[:2]} == {0.4, 0.5}
+    assert len(moments) == 6
 
 
 def test_a_space_is_the_same_after_it_was_kept(tmp_path: Path) -> None:

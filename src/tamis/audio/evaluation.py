@@ -18,7 +18,7 @@ from tamis.core.seed import generator
 from tamis.core.statistics import wilson
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
     from tamis.audio.latents import Encoded
     from tamis.audio.space import JointSpace
@@ -309,7 +309,7 @@ class Moments(NamedTuple):
     within: Float[np.ndarray, " events"]
     """1 where the middle of the best window lies in the event, or at most a tolerance off; else 0."""
     by_chance: float
-    """What a window drawn at random reaches on average."""
+    """What a window drawn at random, of those in which something sounds, reaches on average."""
 
 
 def moments(
@@ -317,6 +317,7 @@ def moments(
     centres_s: Sequence[Float[np.ndarray, " windows"]],
     encoded: Encoded,
     queries: Mapping[str, Float[np.ndarray, " joint"]],
+    audible: Sequence[Bool[np.ndarray, " windows"]],
     *,
     tolerance_s: float = 1.0,
 ) -> Moments:
@@ -327,20 +328,22 @@ def moments(
         centres_s: Middles of the windows, in seconds.
         encoded: Mixtures, whose events are known.
         queries: An embedded sentence for each kind.
+        audible: In which windows of each sound something sounds; the others are not looked at.
         tolerance_s: Seconds that the middle of the best window may lie outside of an event of the kind.
 
     Raises:
         InputError: If no event is known.
     """
     within, expected = [], []
-    for vectors, centres, events in zip(windows, centres_s, encoded.events, strict=True):
+    for vectors, centres, events, sounds in zip(windows, centres_s, encoded.events, audible, strict=True):
         for label in dict.fromkeys(event.label for event in events):
             right = np.zeros(len(centres), bool)
             for event in events:
                 if event.label == label:
                     right |= (centres >= event.start_s - tolerance_s) & (centres <= event.end_s + tolerance_s)
-            within.append(float(right[np.argmax(vectors @ queries[label])]))
-            expected.append(float(right.mean()))
+            scores = np.where(sounds, vectors @ queries[label], -np.inf)
+            within.append(float(right[np.argmax(scores)]))
+            expected.append(float(right[sounds].mean()))
     if not within:
         raise InputError(f"{encoded.dataset.split('@')[0]}: no event is known; compose mixtures")
     return Moments(np.array(within), float(np.mean(expected)))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 OWN_SOUND, OWN_TEXT = "mel-cnn", "words"
 _BATCH = 256
+_QUIET_DB = 20.0  # below the loudest window; chosen on validation mixtures
 
 
 class Moment(NamedTuple):
@@ -155,7 +156,7 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         return np.asarray(audio @ text.T)
 
     def locate(self, sound: str | Path | Member | Sound, sentence: str) -> list[Moment]:
-        """Say where in a sound a sentence holds, the best window first.
+        """Say where in a sound a sentence holds, the best window first and those in which nothing sounds last.
 
         Args:
             sound: A file, or a sound in memory.
@@ -165,14 +166,13 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
             FileError: If the file is missing, damaged or no sound.
             InputError: If the sentence is empty.
         """
-        encoder = self.sound_encoder
-        windows = self.embed_windows(self._rows(sound))
+        encoder, heard = self.sound_encoder, self._heard(sound)
+        windows = self.embed_windows(encoder.encode(heard.samples))
         scores = windows @ self.encode_text([sentence])[0]
-        order = np.argsort(-scores, kind="stable")
-        starts = order * encoder.hop_s
+        silent = ~audible(heard.samples, encoder, len(windows))
         return [
-            Moment(float(start), float(start + encoder.window_s), float(scores[i]))
-            for i, start in zip(order, starts, strict=True)
+            Moment(float(i * encoder.hop_s), float(i * encoder.hop_s + encoder.window_s), float(scores[i]))
+            for i in np.lexsort((-scores, silent))
         ]
 
     def embed(
@@ -226,12 +226,15 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
                 getattr(self, name).eval()
         return self
 
-    def _rows(self, sound: str | Path | Member | Sound) -> Float32[np.ndarray, "windows width"]:
-        encoder = self.sound_encoder
-        heard = sound if isinstance(sound, Sound) else read(sound, encoder.rate)
+    def _heard(self, sound: str | Path | Member | Sound) -> Sound:
+        rate = self.sound_encoder.rate
+        heard = sound if isinstance(sound, Sound) else read(sound, rate)
         if not len(heard.samples):
             raise InputError("a sound holds no sample; give one that does")
-        return encoder.encode((heard if heard.rate == encoder.rate else resample(heard, encoder.rate)).samples)
+        return heard if heard.rate == rate else resample(heard, rate)
+
+    def _rows(self, sound: str | Path | Member | Sound) -> Float32[np.ndarray, "windows width"]:
+        return self.sound_encoder.encode(self._heard(sound).samples)
 
     def _embed_sound(self, rows: Float32[np.ndarray, "windows width"]) -> Float32[np.ndarray, " joint"]:
         return _unit_mean(self._embed_rows(self.sound_head, Rows.of(self._stretches(rows))))
@@ -312,6 +315,23 @@ class Head(nn.Module):
         """Take mean and deviation from the rows of a training set."""
         self.mean.copy_(torch.from_numpy(values.mean(axis=0, dtype=np.float64)).float())
         self.deviation.copy_(torch.from_numpy(values.std(axis=0, dtype=np.float64)).float().clamp_min(1e-4))
+
+
+def audible(
+    samples: Float32[np.ndarray, " samples"], encoder: SoundEncoder, windows: int
+) -> Bool[np.ndarray, " windows"]:
+    """Say in which windows something sounds: not 20 dB below the loudest. Encoders hear something in silence too.
+
+    Args:
+        samples: Mono, at the encoder's rate.
+        encoder: Whose windows they are.
+        windows: How many there are.
+    """
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    starts = np.round(np.arange(windows) * encoder.hop_s * encoder.rate).astype(int).clip(max=len(samples))
+    ends = np.minimum(starts + round(encoder.window_s * encoder.rate), len(samples))
+    levels = energy[ends] - energy[starts]
+    return np.asarray(levels >= levels.max() * 10 ** (-_QUIET_DB / 10))
 
 
 def _unit_mean(vectors: Float32[np.ndarray, "some joint"]) -> Float32[np.ndarray, " joint"]:
