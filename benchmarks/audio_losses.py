@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tamis.audio.space import JointSpace
 
 SEEDS = (0, 1, 2, 3, 4)
+UNSEEN_SEEDS = (0, 1, 2)
 RECIPE = TrainConfig(epochs=16)
 PLAIN = "nt-xent"
 COMPARED = (PLAIN, "clsr")
@@ -219,8 +220,8 @@ def unseen(sets: dict[str, Encoded]) -> list[Run]:
         precision["random"].append(random.average_precision)
         for method in COMPARED:
             each = []
-            for seed in SEEDS:
-                recipe = replace(RECIPE, seed=seed, epochs=30, batch=64)
+            for seed in UNSEEN_SEEDS:
+                recipe = replace(RECIPE, seed=seed, epochs=40, batch=64)
                 space, _ = fit(learnt, None, loss_named(method), recipe, method=method)
                 each.append(class_ranking(space, judged).average_precision)
             precision[method].append(np.mean(each, axis=0))
@@ -242,7 +243,7 @@ def unseen(sets: dict[str, Encoded]) -> list[Run]:
                 metrics=metrics,
                 intervals=intervals,
                 config={"headline": True, "sound": test.encoders["sound"], "rotations": len(labels), "unseen": 3},
-                seeds=SEEDS,
+                seeds=UNSEEN_SEEDS,
                 seconds=taken,
             )
         )
