@@ -2,6 +2,7 @@
 
     python benchmarks/vision_answers.py --write
     python benchmarks/vision_answers.py --parts second --second DIR --write
+    python benchmarks/vision_answers.py --parts next,video --next DIR --video DIR --write
 
 Parts, each with all methods on the same questions in one run:
 
@@ -13,6 +14,8 @@ Parts, each with all methods on the same questions in one run:
     ood        scenes with sizes, pairs of traits and clutter that training never showed
     attention  the papers' premises: do [CLS], the prompt and the response look at what answers rest on?
     second     a model that was trained independently (another seed, fewer steps), in a directory of your own
+    next       canvases, which a LLaVA-NeXT sees in tiles; from `tamis vision tune-tiny tiles`
+    video      clips, of which a Video-LLaVA sees four frames; from `tamis vision tune-tiny video`
 
 Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree.
 """
@@ -36,6 +39,8 @@ PEERS = ("fastervlm", "vtc-cls", "tamis", "divprune", "vispruner", "visionzip", 
 METHODS = (*PEERS, "cdpruner")
 INSIDE = ("fastv", "sparsevlm")
 SEEDS = (0, 1, 2)
+OWN = {"second": "tiny, second", "next": "tiny, tiles", "video": "tiny, video"}
+"""Parts that take a model of one's own → what their lines call it."""
 TOWER_BLOCKS = range(7)
 """Blocks of `tiny` that are run."""
 
@@ -46,7 +51,7 @@ class Part:
 
     methods: Sequence[str]
     budgets: Sequence[str] = BUDGETS
-    kind: Literal["scenes", "sprites"] = "scenes"
+    kind: Literal["scenes", "sprites", "scenes-tiles", "scenes-video"] = "scenes"
     split: str = "test"
     count: int = 1000
     positions: Sequence[str] = ("original",)
@@ -61,6 +66,8 @@ PARTS = {
     "sprites": Part(METHODS, kind="sprites"),
     "ood": Part(PEERS, BUDGETS[1:4], split="ood", count=500),
     "second": Part(PEERS, BUDGETS[1:4], count=500),
+    "next": Part(METHODS, BUDGETS[:4], kind="scenes-tiles", count=300, positions=("original", "contiguous")),
+    "video": Part(METHODS, BUDGETS[:4], kind="scenes-video", count=300, positions=("original", "contiguous")),
 }
 
 
@@ -142,7 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
         default="scenes,closest,layers,inside,sprites,ood,attention",
         help=f"by commas, of {', '.join(PARTS)}, attention",
     )
-    made.add_argument("--second", default="", help="directory of the second model")
+    for name in OWN:
+        made.add_argument(f"--{name}", default="", help=f"directory of the model for the part {name}")
     told = made.parse_args(arguments)
     parts = told.parts.split(",")
     try:
@@ -158,9 +166,9 @@ def main(arguments: list[str] | None = None) -> int:
             from tamis.vision.evaluation import lines as lines_of
             from tamis.vision.evaluation_report import table
 
-            sheet = measure(name, told.second if name == "second" else "tiny")
+            sheet = measure(name, getattr(told, name) if name in OWN else "tiny")
             table(sheet).print()
-            for run in lines_of(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
+            for run in lines_of(replace(sheet, model=OWN.get(name, "tiny"))):
                 positions = run.config["positions"]
                 headline = PARTS[name].headline and (positions == "original" or run.method == "text-only")
                 told_too = {"part": name, "headline": True} if headline else {"part": name}

@@ -140,6 +140,17 @@ class Pool:
         return Questions(rows[order], kind, text, answer, patches[order], hard[order])
 
 
+def merged(first: Questions, second: Questions) -> Questions:
+    """Put two sets of questions about the same scenes together, scene by scene."""
+    order = np.concatenate([first.scene, second.scene]).argsort(kind="stable")
+    columns = (first.kind + second.kind, first.text + second.text, first.answer + second.answer)
+    kind, text, answer = ([column[place] for place in order.tolist()] for column in columns)
+    scene, patches, hard = (
+        np.concatenate([getattr(first, name), getattr(second, name)])[order] for name in ("scene", "patches", "hard")
+    )
+    return Questions(scene, kind, text, answer, patches, hard)
+
+
 def ask(scenes: Scenes) -> Questions:
     """Ask about ten questions on each scene; the same ones whatever batch the scene is in.
 
@@ -203,18 +214,26 @@ def one_of(chosen: Int[np.ndarray, " choices"]) -> Bool[np.ndarray, "choices obj
     return marked
 
 
-def _phrases(
+def phrases(
     scenes: Scenes,
-    kind: str,
+    references: Sequence[Sequence[str]],
     rows: Int[np.ndarray, " names"],
     objects: Int[np.ndarray, " names"],
-    references: Int[np.ndarray, " names"],
+    chosen: Int[np.ndarray, " names"],
 ) -> list[str]:
-    """Name objects: "striped star", or "small red one" where the shape is not said."""
+    """Name objects: "striped star", or "small red one" where the shape is not said.
+
+    Args:
+        scenes: The scenes.
+        references: Sets of traits.
+        rows: Row of the scene of each.
+        objects: The objects.
+        chosen: Which set each is named by.
+    """
     known = np.stack([scenes.traits[name][rows, objects] for name in TRAITS], axis=1).tolist()
     spoken = []
-    for values, reference in zip(known, references.tolist(), strict=True):
-        names = _REFERENCES[kind][reference]
+    for values, reference in zip(known, chosen.tolist(), strict=True):
+        names = references[reference]
         words = [TRAITS[name][value] for name, value in zip(TRAITS, values, strict=True) if name in names]
         spoken.append(" ".join(words if "shape" in names else [*words, "one"]))
     return spoken
@@ -223,7 +242,7 @@ def _phrases(
 def _ask_trait(pool: Pool, scenes: Scenes, dice: Dice, kind: str) -> None:
     rows, chosen, reference = choose(dice, unique(scenes, _REFERENCES[kind]))
     values = (scenes.cells if kind == "where" else scenes.traits[kind])[rows, chosen]
-    text = map(_TEMPLATES[kind].format, _phrases(scenes, kind, rows, chosen, reference))
+    text = map(_TEMPLATES[kind].format, phrases(scenes, _REFERENCES[kind], rows, chosen, reference))
     pool.add(kind, rows, text, [CHOICES[kind][value] for value in values.tolist()], objects=one_of(chosen))
 
 
@@ -291,7 +310,7 @@ def _ask_compare(pool: Pool, scenes: Scenes, dice: Dice) -> None:
     rows, pair, _ = choose(dice, pairs.reshape(len(scenes), -1, 1))
     first, second = np.divmod(pair, OBJECTS)
     holds = (measure[rows, first] > measure[rows, second]) ^ opposite[rows].astype(bool)
-    names = [_phrases(scenes, "compare", rows, one, reference[rows, one]) for one in (first, second)]
+    names = [phrases(scenes, _REFERENCES["compare"], rows, one, reference[rows, one]) for one in (first, second)]
     relations = [_RELATIONS[a][b] for a, b in zip(axis[rows].tolist(), opposite[rows].tolist(), strict=True)]
     text = [_TEMPLATES[relation].format(a, b) for relation, a, b in zip(relations, *names, strict=True)]
     pool.add("compare", rows, text, [TRUTH[not yes] for yes in holds.tolist()], objects=one_of(first) | one_of(second))

@@ -8,6 +8,7 @@ take.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,13 +26,14 @@ PAD, BOS, EOS, _, IMAGE = range(len(SPECIAL))
 """Token ids of the special tokens."""
 TOKENS = GRID * GRID
 """Image tokens of a picture."""
-_TEMPLATE = (
+TEMPLATE = (
     "{% for message in messages %}{{ '<s> ' if message['role'] == 'user' else ' ' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% endif %}{% endfor %}"
     "{% for part in message['content'] %}{% if part['type'] == 'text' %} {{ part['text'] }}{% endif %}{% endfor %}"
     "{% endif %}{{ '' if message['role'] == 'user' else ' </s>' }}{% endfor %}"
 )
+"""How a chat is written as a prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +128,13 @@ def processor() -> LlavaProcessor:
         tokenizer=tokenizer(),
         patch_size=PATCH,
         vision_feature_select_strategy="default",
-        chat_template=_TEMPLATE,
+        chat_template=TEMPLATE,
         image_token=SPECIAL[IMAGE],
         num_additional_image_tokens=1,
     )
 
 
-def save(model: Any, folder: str | Path) -> None:
+def save(model: Any, folder: str | Path, prepares: Sequence[Any] = ()) -> None:
     """Write the model with its processor, so that transformers' auto classes load them.
 
     The weights are written as 16-bit numbers and read back as 32-bit ones.
@@ -140,6 +142,7 @@ def save(model: Any, folder: str | Path) -> None:
     Args:
         model: The model, as `build` makes it; it is not changed.
         folder: Where to.
+        prepares: What turns pictures and questions into its inputs; nothing given: `processor()`.
     """
     import copy
 
@@ -151,6 +154,7 @@ def save(model: Any, folder: str | Path) -> None:
         small.save_pretrained(scratch)
         small.config.dtype = torch.float32
         small.config.save_pretrained(scratch)
-        processor().save_pretrained(scratch)
+        for part in prepares or [processor()]:
+            part.save_pretrained(scratch)
         for file in sorted(Path(scratch).iterdir()):
             os.replace(file, Path(folder) / file.name)

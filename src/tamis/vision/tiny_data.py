@@ -21,17 +21,22 @@ from PIL import Image
 from torch import Tensor
 
 from tamis.core.files import write_whole
-from tamis.vision import questions, scenes, sprites
+from tamis.vision import canvases, clips, questions, scenes, sprites
 from tamis.vision.lettering import WORDS
 from tamis.vision.scenes import LABEL_COLORS, TRAITS, Scenes
 from tamis.vision.tiny import BOS, EOS, IMAGE, PAD, TOKENS
 from tamis.vision.vocabulary import vocabulary
 
-Kind = Literal["scenes", "sprites"]
-KINDS: dict[Kind, tuple[ModuleType, ModuleType]] = {"scenes": (scenes, questions), "sprites": (sprites, sprites)}
+Kind = Literal["scenes", "sprites", "scenes-tiles", "scenes-video"]
+KINDS: dict[Kind, tuple[ModuleType, ModuleType]] = {
+    "scenes": (scenes, questions),
+    "sprites": (sprites, sprites),
+    "scenes-tiles": (canvases, questions),
+    "scenes-video": (clips, clips),
+}
 """Kind of scenes → what draws them, and what asks about them."""
-ROOM: dict[Kind, int] = {"scenes": 127, "sprites": 47}
-"""Text tokens of a row: with the image tokens and `<s>` they make 272 and 192."""
+ROOM: dict[Kind, int] = {"scenes": 127, "sprites": 47, "scenes-tiles": 127, "scenes-video": 144}
+"""Text tokens of a row: with the image tokens and `<s>` they make 272, 192, 572 and 725."""
 NAMED: dict[str, int] = {
     **{name: len(values) for name, values in TRAITS.items()},
     "name": len(sprites.NAMES),
@@ -122,7 +127,7 @@ def names(drawn: Scenes) -> Int[np.ndarray, "scenes traits patches"]:
 
 @cache
 def _numbers() -> dict[str, int]:
-    return {word: index for index, word in enumerate(vocabulary())}
+    return {word: index for index, word in enumerate(vocabulary(video=True))}
 
 
 @cache
@@ -131,12 +136,15 @@ def tokens_of(text: str) -> tuple[int, ...]:
     return tuple(_numbers()[word] for word in text.split())
 
 
-def prompts(texts: Sequence[str], most: int) -> Iterator[tuple[list[int], Int[Tensor, "questions length"]]]:
+def prompts(
+    texts: Sequence[str], most: int, picture: Sequence[int] = (IMAGE,) * TOKENS
+) -> Iterator[tuple[list[int], Int[Tensor, "questions length"]]]:
     """Write the prompts of questions, each with a picture of its own; those of one length come together.
 
     Args:
         texts: Questions.
         most: How many come together at most.
+        picture: The placeholders of a picture.
 
     Yields:
         Numbers of some of the questions, and their token ids.
@@ -146,7 +154,7 @@ def prompts(texts: Sequence[str], most: int) -> Iterator[tuple[list[int], Int[Te
         group = [number for number, one in enumerate(tokens) if len(one) == length]
         for start in range(0, len(group), most):
             chosen = group[start : start + most]
-            yield chosen, torch.tensor([[BOS, *[IMAGE] * TOKENS, *tokens[number]] for number in chosen])
+            yield chosen, torch.tensor([[BOS, *picture, *tokens[number]] for number in chosen])
 
 
 def pack(asked: questions.Questions, size: int, room: int) -> dict[str, Tensor]:
@@ -217,14 +225,36 @@ def read(
     Returns:
         Logits of what follows each text token.
     """
+    return follow(model, model.model.multi_modal_projector(patches), packed, kept, contiguous=contiguous)
+
+
+def follow(
+    model: Any,
+    pictures: Float[Tensor, "rows tokens width"],
+    packed: dict[str, Tensor],
+    kept: Bool[Tensor, "rows tokens"] | None = None,
+    *,
+    contiguous: bool = False,
+) -> Float[Tensor, "rows room vocabulary"]:
+    """Run the language model over the projected tokens of pictures and their packed questions.
+
+    Args:
+        model: A LLaVA, LLaVA-NeXT or Video-LLaVA of transformers.
+        pictures: All image tokens of the full prompt, as the language model takes them.
+        packed: As `pack` returns it.
+        kept: Which of them it sees, as many of each picture; None: all.
+        contiguous: As for `read`.
+
+    Returns:
+        Logits of what follows each text token.
+    """
     language, ids = model.model.language_model, packed["ids"]
-    rows, total, _ = patches.shape
+    rows, total, _ = pictures.shape
     place = torch.arange(total, device=ids.device).expand(rows, -1)
     if kept is not None:
         place = place[kept].view(rows, -1)
-        patches = patches[kept].view(rows, place.shape[1], patches.shape[2])
+        pictures = pictures[kept].view(rows, place.shape[1], pictures.shape[2])
     count = place.shape[1]
-    pictures = model.model.multi_modal_projector(patches)
     words = language.embed_tokens(ids)
     start = language.embed_tokens(torch.full_like(ids[:, :1], BOS))
     if contiguous:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -39,8 +39,10 @@ from tamis.core.seed import derive
 from tamis.vision.questions import FACTS as SCENE_FACTS
 from tamis.vision.sprites import FACTS as SPRITE_FACTS
 from tamis.vision.tiny import TinyConfig, build
-from tamis.vision.tiny_data import KINDS, NAMED, ROOM, batch, pack, read
+from tamis.vision.tiny_data import KINDS, NAMED, ROOM, Kind, batch, pack, read
 
+TAUGHT: tuple[Kind, ...] = ("scenes", "sprites")
+"""Kinds of scenes that the model is taught."""
 EXAMINED = 512
 """Validation pictures of each kind that are looked at after every round."""
 _LAST = "last.ckpt"
@@ -116,15 +118,54 @@ def train_tiny(
         ConfigError: If there is no such device, or the folder holds another training.
         FileError: If the font of the sprites is not installed, or what the folder holds is damaged.
     """
+    check_device(device)
+    pupil = Pupil(config, training)
+    told = {**asdict(config), **{k: v for k, v in asdict(training).items() if k not in ("workers", "compiled")}}
+    fit(pupil, told, training.steps, training.round_steps, out, device)
+    model: Any = pupil.model
+    return model.to("cpu").eval(), pupil.curves
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch cannot compute on here.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     if device not in devices:
         raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
-    pupil = Pupil(config, training)
-    with TemporaryDirectory() as scratch, _quietly(), progress("training", training.steps) as report:
+
+
+def fit(
+    pupil: pl.LightningModule,
+    told: dict[str, Any],
+    steps: int,
+    round_steps: int,
+    out: str | Path | None,
+    device: str,
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed",
+) -> None:
+    """Train round by round, with a checkpoint after each; a training that was cut off goes on.
+
+    Args:
+        pupil: What is trained; its `review` is called after every round.
+        told: What makes this training another one than others.
+        steps: Batches in all, a whole number of rounds.
+        round_steps: Batches of a round.
+        out: A folder for checkpoints, if they are to be kept.
+        device: "cpu" or "cuda".
+        precision: As Lightning names it.
+
+    Raises:
+        ConfigError: If the folder holds another training.
+        FileError: If what the folder holds is damaged.
+    """
+    with TemporaryDirectory() as scratch, _quietly(), progress("training", steps) as report:
         folder = Path(out if out is not None else scratch)
-        last = _claim(folder, config, training)
+        last = _claim(folder, told)
         trainer = pl.Trainer(
-            max_epochs=training.steps // training.round_steps,
+            max_epochs=steps // round_steps,
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
             callbacks=[_EveryRound(folder, report)],
@@ -134,12 +175,10 @@ def train_tiny(
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
-            precision="bf16-mixed",
+            precision=precision,
             reload_dataloaders_every_n_epochs=1,
         )
         trainer.fit(pupil, ckpt_path=last, weights_only=True)
-    model: Any = pupil.model
-    return model.to("cpu").eval(), pupil.curves
 
 
 class Pupil(pl.LightningModule):
@@ -248,11 +287,11 @@ class Pupil(pl.LightningModule):
 
         def of_tower(step: int) -> float:
             if step < told.see_steps:
-                return _cycle(step, told.see_steps)
-            return tune * _cycle(step - told.see_steps, told.read_steps)
+                return cycle(step, told.see_steps)
+            return tune * cycle(step - told.see_steps, told.read_steps)
 
         def of_rest(step: int) -> float:
-            return _cycle(step - told.see_steps, told.read_steps) if step >= told.see_steps else 0.0
+            return cycle(step - told.see_steps, told.read_steps) if step >= told.see_steps else 0.0
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, [of_tower, of_rest])
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -272,7 +311,8 @@ class Pupil(pl.LightningModule):
         self.eval()
         right: Counter[str] = Counter()
         asked: Counter[str] = Counter()
-        for kind, (drawer, asker) in KINDS.items():
+        for kind in TAUGHT:
+            drawer, asker = KINDS[kind]
             scenes = drawer.draw(self.training_config.seed, split, 0, size)
             questions = asker.ask(scenes)
             data = {name: tensor.to(self.device) for name, tensor in pack(questions, size, ROOM[kind]).items()}
@@ -297,8 +337,13 @@ class Pupil(pl.LightningModule):
         self.curves = checkpoint["curves"]
 
 
-def _cycle(step: int, steps: int) -> float:
-    """Rise over the first twentieth, then fall along a half cosine to a hundredth."""
+def cycle(step: int, steps: int) -> float:
+    """Rise over the first twentieth, then fall along a half cosine to a hundredth.
+
+    Args:
+        step: Steps that are done.
+        steps: Steps in all.
+    """
     rise = max(1, steps // 20)
     if step < rise:
         return (step + 1) / rise
@@ -379,14 +424,13 @@ def _quietly() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _claim(folder: Path, config: TinyConfig, training: TinyTraining) -> Path | None:
+def _claim(folder: Path, told: dict[str, Any]) -> Path | None:
     """Write into a folder which training it is for, or refuse it if it holds another; give its checkpoint, if any.
 
     Raises:
         ConfigError: If it holds another training.
         FileError: If its checkpoint is damaged.
     """
-    told = {**asdict(config), **{k: v for k, v in asdict(training).items() if k not in ("workers", "compiled")}}
     file, last = folder / "training.json", folder / _LAST
     if last.exists():
         try:
