@@ -15,7 +15,7 @@ Parts, each with all methods on the same questions in one run:
     attention  the papers' premises: do [CLS], the prompt and the response look at what answers rest on?
     second     a model that was trained independently (another seed, fewer steps), in a directory of your own
     next       canvases, which a LLaVA-NeXT sees in tiles; from `tamis vision tune-tiny tiles`
-    video      clips, of which a Video-LLaVA sees four frames; from `tamis vision tune-tiny video`
+    video      clips, of which a Video-LLaVA sees three frames; from `tamis vision tune-tiny video`
 
 Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree.
 """
@@ -66,8 +66,8 @@ PARTS = {
     "sprites": Part(METHODS, kind="sprites"),
     "ood": Part(PEERS, BUDGETS[1:4], split="ood", count=500),
     "second": Part(PEERS, BUDGETS[1:4], count=500),
-    "next": Part(METHODS, BUDGETS[:4], kind="scenes-tiles", count=300, positions=("original", "contiguous")),
-    "video": Part(METHODS, BUDGETS[:4], kind="scenes-video", count=300, positions=("original", "contiguous")),
+    "next": Part(METHODS, BUDGETS[:4], kind="scenes-tiles", count=200, positions=("original", "contiguous")),
+    "video": Part(METHODS, BUDGETS[:4], kind="scenes-video", count=200, positions=("original", "contiguous")),
 }
 
 

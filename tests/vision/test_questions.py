@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tamis.vision.lettering import WORDS
-from tamis.vision.questions import CHOICES, Questions, ask, captions, targets
+from tamis.vision.questions import CHOICES, Questions, ask, captions, merged, targets
 from tamis.vision.scenes import CELLS, HARD, HELD_OUT, HUES, LABEL_COLORS, TRAITS, Scenes, draw
 
 Thing = dict[str, str]
@@ -209,3 +210,21 @@ def test_targets_hold_what_the_captions_say(scenes: Scenes) -> None:
     words = targets(scenes)[:, len(order) :]
     for row, hot in enumerate(words):
         assert set(np.nonzero(hot)[0].tolist()) == set(scenes.words[row].tolist()) - {-1}
+
+
+def test_questions_that_are_put_together_are_asked_once_and_scene_by_scene(scenes: Scenes) -> None:
+    first, other = ask(scenes), ask(replace(scenes, seed=5))
+    together = merged([first, other, first])
+    said = [*zip(together.scene.tolist(), together.text, strict=True)]
+    assert len(said) == len(set(said)) > 1.3 * len(first)
+    assert together.scene.tolist() == sorted(together.scene.tolist())
+    known = {
+        (row, text): (kind, answer, patches.tobytes())
+        for asked in (other, first)
+        for row, text, kind, answer, patches in zip(
+            asked.scene.tolist(), asked.text, asked.kind, asked.answer, asked.patches, strict=True
+        )
+    }
+    assert set(said) == set(known)
+    for place, one in enumerate(said):
+        assert (together.kind[place], together.answer[place], together.patches[place].tobytes()) == known[one]

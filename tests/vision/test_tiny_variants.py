@@ -67,7 +67,7 @@ def test_units_of_a_canvas_are_what_the_stock_processor_makes() -> None:
 def test_units_of_a_clip_are_its_frames_in_order() -> None:
     drawn = clips.draw(0, "validation", 0, 2)
     made = batch_of(units(torch.from_numpy(drawn.images), "video_llava"), "video_llava")["pixel_values_videos"]
-    assert made.shape == (2, 4, 3, 96, 96)
+    assert made.shape == (2, 3, 3, 96, 96)
     strip = torch.cat(list(made[1]), dim=2)
     torch.testing.assert_close(strip, torch.from_numpy(drawn.images[1]) / 127.5 - 1)
 
@@ -88,7 +88,7 @@ def test_newlines_and_cls_stay_as_the_layout_says() -> None:
     assert stays.tolist() == [[True, False, False, True], [False, False, False, True]]
     stays = staying(mask, torch.tensor([152, 153, -1]), "llava_next", Layout(newline="none"))
     assert stays.tolist() == [[False, False, False], [False, True, False]]
-    frames = staying(torch.ones(4, 144, dtype=torch.bool), torch.tensor([0, 1]), "video_llava", Layout(cls="drop"))
+    frames = staying(torch.ones(3, 144, dtype=torch.bool), torch.tensor([0, 1]), "video_llava", Layout(cls="drop"))
     assert frames.tolist() == [[False, True]]
     with pytest.raises(ConfigError, match="nonempty"):
         staying(mask, order, "llava_next", Layout(newline="nonempty"))
@@ -116,8 +116,8 @@ def test_variants_are_examined_as_the_small_model_is(variants: dict[str, Loaded]
     sheet = examine(variants[kind], [FasterVLM(14), TextOnly()], kind=kind, split="validation", count=12)
     made = {run.method: run for run in lines(sheet)}
     assert made["all"].dataset.startswith(f"{kind}@sha256:")
-    fixed = 12 if kind == "scenes-tiles" else 4
-    patches = (3 if kind == "scenes-tiles" else 4) * 14
+    fixed = 12 if kind == "scenes-tiles" else 3
+    patches = 3 * 14
     assert made["fastervlm"].metrics["image_tokens"] == patches + fixed
     assert made["all"].metrics["image_tokens"] == len(order_of(variants[kind].model))
     assert made["text-only"].metrics["image_tokens"] == 0

@@ -1,8 +1,8 @@
-"""Composed clips: four frames of a scene in which one object moves, with questions that one frame cannot answer.
+"""Composed clips: three frames of a scene in which one object moves, with questions that one frame cannot answer.
 
 Objects, labels and backgrounds are those of `tamis.vision.scenes`. One object, the mover, has a row or a column of
-cells to itself and goes along it by whole cells, the same way from first to last, with rests on the way. Everything
-else stands still. All questions of `tamis.vision.questions` are asked, about the last frame where places
+cells to itself and goes along it by whole cells, the same way from first to last, at times with a rest. Everything else
+stands still. All questions of `tamis.vision.questions` are asked, about the last frame where places
 matter; and two kinds more: which way something moves, and what moves.
 """
 
@@ -39,13 +39,13 @@ from tamis.vision.scenes import (
     pairs,
 )
 
-FRAMES = 4
+FRAMES = 3
 WAYS = ("right", "left", "down", "up", "nowhere")
 """Which way an object moves."""
 CHOICES = {**questions.CHOICES, "way": WAYS, "mover": TRAITS["shape"]}
 """Kind of question → its possible answers."""
 
-_STEPS = np.array([[0, 0, 1, 2], [0, 1, 2, 2], [0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 2, 2], [1, 1, 1, 2]])
+_STEPS = np.array([[0, 1, 2], [0, 1, 1], [0, 0, 1], [1, 1, 2], [1, 2, 2]])
 """Where on its way, of three cells, the mover is in each frame."""
 _NAMES = (("shape",), ("color",), ("color", "shape"))
 """Sets of traits by which an object may be named when its motion is asked for."""
@@ -74,7 +74,7 @@ def draw(seed: int, split: str, start: int, stop: int) -> Clips:
         ConfigError: If there is no such split of clips, or the range is empty or negative.
 
     >>> draw(0, "train", 5, 8).images.shape
-    (3, 3, 96, 384)
+    (3, 3, 96, 288)
     """
     pieces = numbers(split, start, stop)
     if split == "ood":
@@ -159,7 +159,7 @@ def ask(clips: Clips) -> Questions:
     rows = np.arange(len(clips))
     shapes = [TRAITS["shape"][shape] for shape in clips.traits["shape"][rows, clips.mover].tolist()]
     pool.add("mover", rows, ["what moves ?"] * len(rows), shapes, objects=one_of(clips.mover))
-    return questions.merged(still, pool.sorted())
+    return questions.merged([still, pool.sorted()])
 
 
 def spoken() -> set[str]:

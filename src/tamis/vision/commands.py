@@ -363,10 +363,10 @@ def tune_tiny(
     *,
     out: Path,
     model: str = "tiny",
-    steps: Count = 500,
+    steps: Count = 300,
     batch: Count = 8,
     rate: float = 8e-4,
-    round_steps: Count = 50,
+    round_steps: Count = 60,
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
@@ -375,7 +375,7 @@ def tune_tiny(
     The tower stays as it is. Half an hour of a processor is enough.
 
     Args:
-        variant: Canvases of two tiles, or clips of four frames.
+        variant: Canvases of two tiles, or clips of three frames.
         out: Folder of the model; checkpoints lie in `checkpoints` inside of it.
         model: `tiny`, or a directory that `tamis vision train-tiny` wrote.
         steps: Batches.

@@ -133,22 +133,32 @@ class Pool:
     def sorted(self) -> Questions:
         """All questions so far, scene by scene; one that was asked before on the same scene is left out."""
         rows, patches, hard = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        first = {asked: place for place, asked in reversed([*enumerate(zip(rows.tolist(), self._text, strict=True))])}
-        places = np.sort(np.fromiter(first.values(), dtype=np.int64))
-        order = places[rows[places].argsort(kind="stable")]
+        order = _first_asked(rows, self._text)
         kind, text, answer = ([column[i] for i in order.tolist()] for column in (self._kind, self._text, self._answer))
         return Questions(rows[order], kind, text, answer, patches[order], hard[order])
 
 
-def merged(first: Questions, second: Questions) -> Questions:
-    """Put two sets of questions about the same scenes together, scene by scene."""
-    order = np.concatenate([first.scene, second.scene]).argsort(kind="stable")
-    columns = (first.kind + second.kind, first.text + second.text, first.answer + second.answer)
-    kind, text, answer = ([column[place] for place in order.tolist()] for column in columns)
+def merged(parts: Sequence[Questions]) -> Questions:
+    """Put questions about the same scenes together, scene by scene; one that was asked before is left out.
+
+    Args:
+        parts: Sets of questions.
+    """
     scene, patches, hard = (
-        np.concatenate([getattr(first, name), getattr(second, name)])[order] for name in ("scene", "patches", "hard")
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("scene", "patches", "hard")
     )
-    return Questions(scene, kind, text, answer, patches, hard)
+    kind, text, answer = ([one for part in parts for one in getattr(part, name)] for name in ("kind", "text", "answer"))
+    order = _first_asked(scene, text)
+    kind, text, answer = ([column[place] for place in order.tolist()] for column in (kind, text, answer))
+    return Questions(scene[order], kind, text, answer, patches[order], hard[order])
+
+
+def _first_asked(scene: Int[np.ndarray, " questions"], text: Sequence[str]) -> Int[np.ndarray, " first"]:
+    """Number the questions scene by scene, each the first time that it is asked of its scene."""
+    first = {asked: place for place, asked in reversed([*enumerate(zip(scene.tolist(), text, strict=True))])}
+    places = np.sort(np.fromiter(first.values(), dtype=np.int64))
+    order: Int[np.ndarray, " first"] = places[scene[places].argsort(kind="stable")]
+    return order
 
 
 def ask(scenes: Scenes) -> Questions:

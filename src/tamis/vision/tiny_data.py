@@ -36,7 +36,7 @@ KINDS: dict[Kind, tuple[ModuleType, ModuleType]] = {
 }
 """Kind of scenes → what draws them, and what asks about them."""
 ROOM: dict[Kind, int] = {"scenes": 127, "sprites": 47, "scenes-tiles": 127, "scenes-video": 144}
-"""Text tokens of a row: with the image tokens and `<s>` they make 272, 192, 572 and 725."""
+"""Text tokens of a row: with the image tokens and `<s>` they make 272, 192, 572 and 580."""
 NAMED: dict[str, int] = {
     **{name: len(values) for name, values in TRAITS.items()},
     "name": len(sprites.NAMES),

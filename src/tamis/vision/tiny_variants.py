@@ -1,7 +1,7 @@
 """The small model as LLaVA-NeXT, which sees a canvas in tiles, and as Video-LLaVA, which sees the frames of a clip.
 
 Both are stock classes of transformers, with the weights of a LLaVA as `tamis.vision.tiny` makes it. What each of them
-sees of a picture are units of 96 × 96 pixels: a small copy of the canvas and its two tiles, or four frames.
+sees of a picture are units of 96 × 96 pixels: a small copy of the canvas and its two tiles, or three frames.
 """
 
 from __future__ import annotations

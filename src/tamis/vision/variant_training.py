@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +18,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from tamis.core.errors import ConfigError
+from tamis.core.seed import derive
+from tamis.vision.questions import merged
 from tamis.vision.tiny_data import KINDS, ROOM, Kind, pack
 from tamis.vision.tiny_training import check_device, cycle, fit
 from tamis.vision.tiny_variants import as_next, as_video, order_of, read_units, units
 from tamis.vision.tower import look
 from tamis.vision.view import Reads
 
-EXAMINED = 96
+EXAMINED = 64
 """Validation pictures that are looked at after every round."""
 Variant = Literal["tiles", "video"]
 _KINDS: dict[Variant, Kind] = {"tiles": "scenes-tiles", "video": "scenes-video"}
@@ -34,21 +36,25 @@ _KINDS: dict[Variant, Kind] = {"tiles": "scenes-tiles", "video": "scenes-video"}
 class VariantTraining:
     """How the small model is taught tiles or frames."""
 
-    steps: int = 500
+    steps: int = 300
     """Batches."""
     batch: int = 8
     """Canvases or clips in a batch."""
+    asked: int = 3
+    """How often each is asked about; the same question is asked once."""
+    room: int = 240
+    """Text tokens of a row; the image tokens are what costs time, so many questions share them."""
     rate: float = 8e-4
     """Highest learning rate."""
     weight_decay: float = 0.01
-    round_steps: int = 50
+    round_steps: int = 60
     """Steps between two validations, after each of which the training can be taken up again."""
     seed: int = 0
     """Of canvases and clips."""
 
     def __post_init__(self) -> None:
         """Refuse a recipe that trains nothing."""
-        for name in ("steps", "batch", "round_steps"):
+        for name in ("steps", "batch", "asked", "room", "round_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.steps % self.round_steps:
@@ -188,4 +194,8 @@ class _Round:
         size = self.training.batch
         for number in range(self.first, self.first + len(self)):
             drawn = draw.draw(self.training.seed, "train", number * size, (number + 1) * size)
-            yield {"images": torch.from_numpy(drawn.images), **pack(ask.ask(drawn), size, ROOM[self.kind])}
+            again = [
+                replace(drawn, seed=derive(drawn.seed, "again", str(time))) for time in range(1, self.training.asked)
+            ]
+            asked = merged([ask.ask(one) for one in (drawn, *again)])
+            yield {"images": torch.from_numpy(drawn.images), **pack(asked, size, self.training.room)}
