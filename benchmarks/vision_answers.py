@@ -2,6 +2,7 @@
 
     python benchmarks/vision_answers.py --write
     python benchmarks/vision_answers.py --parts second --second DIR --write
+    python benchmarks/vision_answers.py --parts next,video --next DIR --video DIR --write
 
 Parts, each with all methods on the same questions in one run:
 
@@ -14,6 +15,8 @@ Parts, each with all methods on the same questions in one run:
     attention  the papers' premises: do [CLS], the prompt and the response look at what answers rest on? Layers are
                chosen on validation scenes
     second     a model that was trained independently (another seed, fewer steps), in a directory of your own
+    next       canvases, which a LLaVA-NeXT sees in tiles; from `tamis vision tune-tiny tiles`
+    video      clips, of which a Video-LLaVA sees three frames; from `tamis vision tune-tiny video`
 
 Random selection is averaged over three seeds. `--write` appends the lines to results/vision.jsonl, from a clean tree,
 and refuses parts that have lines there.
@@ -39,6 +42,8 @@ PEERS = ("fastervlm", "vtc-cls", "tamis", "divprune", "vispruner", "visionzip", 
 METHODS = (*PEERS, "cdpruner")
 INSIDE = ("fastv", "sparsevlm")
 SEEDS = (0, 1, 2)
+OWN = {"second": "tiny, second", "next": "tiny, tiles", "video": "tiny, video"}
+"""Parts that take a model of one's own → what their lines call it."""
 TOWER_BLOCKS = range(7)
 """Blocks of `tiny` that are run."""
 PREMISES = 300
@@ -51,7 +56,7 @@ class Part:
 
     methods: Sequence[str]
     budgets: Sequence[str] = BUDGETS
-    kind: Literal["scenes", "sprites"] = "scenes"
+    kind: Literal["scenes", "sprites", "scenes-tiles", "scenes-video"] = "scenes"
     split: str = "test"
     count: int = 1000
     positions: Sequence[str] = ("original",)
@@ -66,6 +71,8 @@ PARTS = {
     "sprites": Part(METHODS, kind="sprites"),
     "ood": Part(PEERS, BUDGETS[1:4], split="ood", count=500),
     "second": Part(PEERS, BUDGETS[1:4], count=500),
+    "next": Part(METHODS, BUDGETS[:4], kind="scenes-tiles", count=200, positions=("original", "contiguous")),
+    "video": Part(METHODS, BUDGETS[:4], kind="scenes-video", count=200, positions=("original", "contiguous")),
 }
 
 
@@ -140,8 +147,12 @@ def attention(write: bool) -> None:
             lines.append(run)
 
 
-def check(parts: Sequence[str], second: str | None) -> None:
-    """Refuse parts that there are not, and a second model without its part or the other way round.
+def check(parts: Sequence[str], own: Mapping[str, str | None]) -> None:
+    """Refuse parts that there are not, and a part without the directory of its model or the other way round.
+
+    Args:
+        parts: As told.
+        own: Directories of the models of `OWN`.
 
     Raises:
         ConfigError: If the options do not fit together.
@@ -149,13 +160,14 @@ def check(parts: Sequence[str], second: str | None) -> None:
     for name in parts:
         if name not in (*PARTS, "attention"):
             raise ConfigError(f"--parts: {name!r}; expected {', '.join((*PARTS, 'attention'))}")
-    if "second" in parts and (not second or not Path(second).is_dir()):
-        raise ConfigError(
-            f"--second is {second!r}; the part second needs the directory of a model, such as `tamis vision train-tiny "
-            "--out DIR --seed 1` writes it: --parts second --second DIR"
-        )
-    if second is not None and "second" not in parts:
-        raise ConfigError(f"--second is {second!r}, but --parts has no second; add it, or leave --second out")
+    for name, folder in own.items():
+        if name in parts and (not folder or not Path(folder).is_dir()):
+            raise ConfigError(
+                f"--{name} is {folder!r}; the part {name} needs the directory of a model, such as `tamis vision "
+                f"train-tiny` or `tune-tiny` writes it: --parts {name} --{name} DIR"
+            )
+        if folder is not None and name not in parts:
+            raise ConfigError(f"--{name} is {folder!r}, but --parts has no {name}; add it, or leave --{name} out")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,11 +178,12 @@ def main(arguments: list[str] | None = None) -> int:
         default="scenes,closest,layers,inside,sprites,ood,attention",
         help=f"by commas, of {', '.join(PARTS)}, attention",
     )
-    made.add_argument("--second", metavar="DIR", help="directory of the second model; for the part second")
+    for name in OWN:
+        made.add_argument(f"--{name}", metavar="DIR", help=f"directory of the model for the part {name}")
     told = made.parse_args(arguments)
     parts = list(dict.fromkeys(part.strip() for part in told.parts.split(",")))
     try:
-        check(parts, told.second)
+        check(parts, {name: getattr(told, name) for name in OWN})
         if told.write:
             lines.check("vision/accuracy", parts=[name for name in parts if name in PARTS])
             if "attention" in parts:
@@ -182,9 +195,9 @@ def main(arguments: list[str] | None = None) -> int:
             from tamis.vision.evaluation import lines as lines_of
             from tamis.vision.evaluation_report import table
 
-            sheet = measure(name, told.second if name == "second" else "tiny")
+            sheet = measure(name, getattr(told, name) if name in OWN else "tiny")
             table(sheet).print()
-            for run in lines_of(replace(sheet, model="tiny, second" if name == "second" else "tiny")):
+            for run in lines_of(replace(sheet, model=OWN.get(name, "tiny"))):
                 positions = run.config["positions"]
                 headline = PARTS[name].headline and positions == "original"
                 told_too = {"part": name, "headline": True} if headline else {"part": name}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tamis.vision.lettering import WORDS
-from tamis.vision.questions import CHOICES, Questions, ask, captions, contents, targets
+from tamis.vision.questions import CHOICES, Questions, ask, captions, contents, merged, targets
 from tamis.vision.scenes import CELLS, HARD, HELD_OUT, HUES, LABEL_COLORS, TRAITS, Scenes, draw
 
 Thing = dict[str, str]
@@ -226,3 +226,21 @@ def test_contents_of_parts_joined_are_those_of_the_whole_and_every_letter_and_pi
     images = whole.images.copy()
     images[6, 2, 95, 95] ^= 1
     assert contents(replace(whole, images=images), asked) != known
+
+
+def test_questions_that_are_put_together_are_asked_once_and_scene_by_scene(scenes: Scenes) -> None:
+    first, other = ask(scenes), ask(replace(scenes, seed=5))
+    together = merged([first, other, first])
+    said = [*zip(together.scene.tolist(), together.text, strict=True)]
+    assert len(said) == len(set(said)) > 1.3 * len(first)
+    assert together.scene.tolist() == sorted(together.scene.tolist())
+    known = {
+        (row, text): (kind, answer, patches.tobytes())
+        for asked in (other, first)
+        for row, text, kind, answer, patches in zip(
+            asked.scene.tolist(), asked.text, asked.kind, asked.answer, asked.patches, strict=True
+        )
+    }
+    assert set(said) == set(known)
+    for place, one in enumerate(said):
+        assert (together.kind[place], together.answer[place], together.patches[place].tobytes()) == known[one]

@@ -31,7 +31,8 @@ from tamis.vision.questions import Questions, contents
 from tamis.vision.scenes import Scenes
 from tamis.vision.selector import Selector, choose
 from tamis.vision.tiny import TOKENS
-from tamis.vision.tiny_data import KINDS, Kind, pack, prompts, read, tokens_of
+from tamis.vision.tiny_data import KINDS, Kind, pack, prompts, tokens_of
+from tamis.vision.tiny_variants import FAMILIES, UNITS, batch_of, order_of, read_units, staying, units
 from tamis.vision.tower import extent, look
 from tamis.vision.view import View
 from tamis.vision.vocabulary import vocabulary
@@ -119,10 +120,10 @@ def examine(
     """Examine a model that knows the scenes' vocabulary.
 
     Args:
-        loaded: The model; `load("tiny")`.
+        loaded: The model; `load("tiny")`, or a variant of it that was taught tiles or clips.
         pruners: Methods at their budgets; the unpruned model is always added. Several `Random` ones of the same budget
             with different seeds are averaged.
-        kind: Composed scenes, or sprites.
+        kind: Composed scenes or sprites, for a LLaVA-NeXT canvases in tiles, for a Video-LLaVA clips.
         split: Of the scenes.
         count: Pictures.
         seed: Of the scenes.
@@ -133,7 +134,7 @@ def examine(
         FileError: If the font of the sprites is not installed.
     """
     check_choice("kind", kind, Kind)
-    check_vocabulary(loaded)
+    check_vocabulary(loaded, kind)
     made = [All(), *(one for one in pruners if not isinstance(one, All))]
     parts: dict[Key, dict[tuple[int, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     seconds: dict[Key, float] = defaultdict(float)
@@ -193,17 +194,22 @@ def _joined(by_seed: Mapping[tuple[int, ...], Sequence[dict[str, Any]]]) -> Mark
     return Marks(**columns, said=said, tokens=tokens, seeds=tuple(seed for seeds in by_seed for seed in seeds))
 
 
-def check_vocabulary(loaded: Loaded) -> None:
-    """Refuse a model for which the scenes' questions are no language.
+def check_vocabulary(loaded: Loaded, kind: Kind = "scenes") -> None:
+    """Refuse a model for which the scenes' questions are no language, or which does not take such pictures.
+
+    Args:
+        loaded: The model.
+        kind: Of the scenes.
 
     Raises:
         ConfigError: If it is none of ours.
     """
-    if loaded.model is None or loaded.family != "llava":
+    if loaded.model is None or loaded.family != FAMILIES[kind]:
         raise ConfigError(
-            f"{loaded.name} is a {loaded.family} model; scenes are for a LLaVA that was taught on them: tiny"
+            f"{loaded.name} is a {loaded.family} model; {kind} are for a {FAMILIES[kind]} that was taught on them: "
+            + ("tiny" if FAMILIES[kind] == "llava" else "what tamis vision tune-tiny writes")
         )
-    words = vocabulary()
+    words = vocabulary(video=kind == "scenes-video")
     if loaded.tokenizer is None or loaded.tokenizer.convert_tokens_to_ids(words) != list(range(len(words))):
         raise ConfigError(
             f"{loaded.name} does not speak the vocabulary of the scenes; give tiny, or one trained like it"
@@ -216,13 +222,13 @@ class _Sight:
     def __init__(self, loaded: Loaded, drawn: Scenes, questions: Questions, kind: Kind) -> None:
         self.loaded, self.questions = loaded, questions
         self.model: Any = loaded.model
-        self.pixels = (torch.from_numpy(drawn.images) / 127.5 - 1).to(loaded.device)
-        room = KINDS[kind].room
-        packed = pack(questions, len(drawn), room)
+        self.pixels = units(torch.from_numpy(drawn.images), loaded.family).to(loaded.device)
+        self.order = order_of(self.model)
+        packed = pack(questions, len(drawn), KINDS[kind].room)
         self.packed = {name: tensor.to(loaded.device) for name, tensor in packed.items()}
         places = packed["questions"] >= 0
         if int(places.sum()) != len(questions):
-            raise ConfigError(f"{len(questions) - int(places.sum())} questions have no room in a row of {room}")
+            raise ConfigError(f"{len(questions) - int(places.sum())} questions have no room in their row")
         self._order = packed["questions"][places].argsort()
         self._places = places.to(loaded.device)
         self.answer = torch.tensor([tokens_of(answer)[0] for answer in questions.answer])
@@ -237,27 +243,32 @@ class _Sight:
 
     @torch.inference_mode()
     def answers(self, pruner: Selector | InLLMPruner) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities of the answer to every question, and what was kept of each picture if that is known."""
+        """Log-probabilities of the answer to every question, and which tokens of each picture stay if that is known."""
         if isinstance(pruner, InLLMPruner) or pruner.reads(*extent(self.loaded.tower, self.loaded.layers)).question:
             return self._one_by_one(pruner), None
         view = self.view(pruner)
         selection = choose(pruner, view)
-        patches = view.patches if selection.patches is None else selection.patches
+        features = view.features.whole
+        if selection.patches is not None:
+            features = torch.cat([features[:, :1], selection.patches], dim=1)
+        stays = staying(selection.mask, self.order, self.loaded.family, pruner.layout)
         contiguous = pruner.layout.positions == "contiguous"
-        logits = read(self.model, patches, self.packed, selection.mask, contiguous=contiguous)
-        return logits[self._places][self._order.to(logits.device)].float().log_softmax(
-            dim=-1
-        ).cpu(), selection.mask.cpu()
+        logits = read_units(self.model, features, self.order, self.packed, stays, contiguous=contiguous)
+        answers = logits[self._places][self._order.to(logits.device)].float().log_softmax(dim=-1).cpu()
+        return answers, stays.cpu()
 
     @torch.inference_mode()
     def _one_by_one(self, pruner: Selector | InLLMPruner) -> Tensor:
         """Ask every question by itself on the stock route, those of one length together."""
-        answers = torch.zeros(len(self.questions), len(vocabulary()))
-        for chosen, ids in prompts(self.questions.text, _CHUNK):
+        config = self.model.config
+        answers = torch.zeros(len(self.questions), config.get_text_config().vocab_size)
+        token = config.video_token_id if self.loaded.family == "video_llava" else config.image_token_id
+        pixels = self.pixels.view(-1, UNITS[self.loaded.family], *self.pixels.shape[1:])
+        for chosen, ids in prompts(self.questions.text, _CHUNK, [token] * len(self.order)):
             batch = {
                 "input_ids": ids.to(self.loaded.device),
                 "attention_mask": torch.ones_like(ids).to(self.loaded.device),
-                "pixel_values": self.pixels[self.questions.scene[chosen]],
+                **batch_of(pixels[self.questions.scene[chosen]].flatten(0, 1), self.loaded.family),
             }
             if isinstance(pruner, Selector):
                 logits = self.model(**pruner.prepare(self.model, **batch)).logits[:, -1]
@@ -268,18 +279,21 @@ class _Sight:
         return answers
 
     def judge(
-        self, answers: Tensor, first: Tensor, kept: Tensor | None, pruner: Selector | InLLMPruner
+        self, answers: Tensor, first: Tensor, stays: Tensor | None, pruner: Selector | InLLMPruner
     ) -> dict[str, Any]:
         """Compare answers with the truth and with the unpruned model's."""
         said = answers.argmax(dim=1)
         rests_on = torch.from_numpy(self.questions.patches)
         recall = torch.full((len(said),), torch.nan)
-        if kept is not None:
+        if stays is not None:
+            kept = self._patches(stays)[:, -rests_on.shape[1] :]  # of a canvas the tiles, which come last
             held = (kept[self.questions.scene] & rests_on).sum(1) / rests_on.sum(1).clamp(min=1)
             recall = torch.where(rests_on.any(1), held, torch.nan)
-            tokens = float(kept.sum(1).float().mean())
+            tokens = float(stays.sum(1).float().mean())
         elif isinstance(pruner, InLLMPruner):
-            tokens = float(np.mean(pruner.tokens(TOKENS, self.model.config.get_text_config().num_hidden_layers)))
+            tokens = float(
+                np.mean(pruner.tokens(len(self.order), self.model.config.get_text_config().num_hidden_layers))
+            )
         else:
             tokens = float(Budget.parse(pruner.keep).of(TOKENS))
         return {
@@ -290,6 +304,13 @@ class _Sight:
             "recall": recall.double().numpy(),
             "tokens": tokens,
         }
+
+    def _patches(self, stays: Tensor) -> Tensor:
+        """Say which patches stay, (pictures, units · 144)."""
+        kept = torch.zeros(len(stays), UNITS[self.loaded.family] * (TOKENS + 1), dtype=torch.bool)
+        known = self.order >= 0
+        kept[:, self.order[known]] = stays[:, known]
+        return kept.view(len(stays), -1, TOKENS + 1)[:, :, 1:].flatten(1)
 
 
 def lines(sheet: Sheet) -> list[Run]:

@@ -133,11 +133,32 @@ class Pool:
     def sorted(self) -> Questions:
         """All questions so far, scene by scene; one that was asked before on the same scene is left out."""
         rows, patches, hard = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        first = {asked: place for place, asked in reversed([*enumerate(zip(rows.tolist(), self._text, strict=True))])}
-        places = np.sort(np.fromiter(first.values(), dtype=np.int64))
-        order = places[rows[places].argsort(kind="stable")]
+        order = _first_asked(rows, self._text)
         kind, text, answer = ([column[i] for i in order.tolist()] for column in (self._kind, self._text, self._answer))
         return Questions(rows[order], kind, text, answer, patches[order], hard[order])
+
+
+def merged(parts: Sequence[Questions]) -> Questions:
+    """Put questions about the same scenes together, scene by scene; one that was asked before is left out.
+
+    Args:
+        parts: Sets of questions.
+    """
+    scene, patches, hard = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("scene", "patches", "hard")
+    )
+    kind, text, answer = ([one for part in parts for one in getattr(part, name)] for name in ("kind", "text", "answer"))
+    order = _first_asked(scene, text)
+    kind, text, answer = ([column[place] for place in order.tolist()] for column in (kind, text, answer))
+    return Questions(scene[order], kind, text, answer, patches[order], hard[order])
+
+
+def _first_asked(scene: Int[np.ndarray, " questions"], text: Sequence[str]) -> Int[np.ndarray, " first"]:
+    """Number the questions scene by scene, each the first time that it is asked of its scene."""
+    first = {asked: place for place, asked in reversed([*enumerate(zip(scene.tolist(), text, strict=True))])}
+    places = np.sort(np.fromiter(first.values(), dtype=np.int64))
+    order: Int[np.ndarray, " first"] = places[scene[places].argsort(kind="stable")]
+    return order
 
 
 def ask(scenes: Scenes) -> Questions:
@@ -216,18 +237,26 @@ def one_of(chosen: Int[np.ndarray, " choices"]) -> Bool[np.ndarray, "choices obj
     return marked
 
 
-def _phrases(
+def phrases(
     scenes: Scenes,
-    kind: str,
+    references: Sequence[Sequence[str]],
     rows: Int[np.ndarray, " names"],
     objects: Int[np.ndarray, " names"],
-    references: Int[np.ndarray, " names"],
+    chosen: Int[np.ndarray, " names"],
 ) -> list[str]:
-    """Name objects: "striped star", or "small red one" where the shape is not said."""
+    """Name objects: "striped star", or "small red one" where the shape is not said.
+
+    Args:
+        scenes: The scenes.
+        references: Sets of traits.
+        rows: Row of the scene of each.
+        objects: The objects.
+        chosen: Which set each is named by.
+    """
     known = np.stack([scenes.traits[name][rows, objects] for name in TRAITS], axis=1).tolist()
     spoken = []
-    for values, reference in zip(known, references.tolist(), strict=True):
-        names = _REFERENCES[kind][reference]
+    for values, reference in zip(known, chosen.tolist(), strict=True):
+        names = references[reference]
         words = [TRAITS[name][value] for name, value in zip(TRAITS, values, strict=True) if name in names]
         spoken.append(" ".join(words if "shape" in names else [*words, "one"]))
     return spoken
@@ -236,7 +265,7 @@ def _phrases(
 def _ask_trait(pool: Pool, scenes: Scenes, dice: Dice, kind: str) -> None:
     rows, chosen, reference = choose(dice, unique(scenes, _REFERENCES[kind]))
     values = (scenes.cells if kind == "where" else scenes.traits[kind])[rows, chosen]
-    text = map(_TEMPLATES[kind].format, _phrases(scenes, kind, rows, chosen, reference))
+    text = map(_TEMPLATES[kind].format, phrases(scenes, _REFERENCES[kind], rows, chosen, reference))
     pool.add(kind, rows, text, [CHOICES[kind][value] for value in values.tolist()], objects=one_of(chosen))
 
 
@@ -304,7 +333,7 @@ def _ask_compare(pool: Pool, scenes: Scenes, dice: Dice) -> None:
     rows, pair, _ = choose(dice, pairs.reshape(len(scenes), -1, 1))
     first, second = np.divmod(pair, OBJECTS)
     holds = (measure[rows, first] > measure[rows, second]) ^ opposite[rows].astype(bool)
-    names = [_phrases(scenes, "compare", rows, one, reference[rows, one]) for one in (first, second)]
+    names = [phrases(scenes, _REFERENCES["compare"], rows, one, reference[rows, one]) for one in (first, second)]
     relations = [_RELATIONS[a][b] for a, b in zip(axis[rows].tolist(), opposite[rows].tolist(), strict=True)]
     text = [_TEMPLATES[relation].format(a, b) for relation, a, b in zip(relations, *names, strict=True)]
     pool.add("compare", rows, text, [TRUTH[not yes] for yes in holds.tolist()], objects=one_of(first) | one_of(second))

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8, UInt8
@@ -64,8 +64,9 @@ _PAINT = np.array(
 )
 _GROUND = np.array([[150, 92, 86], [152, 142, 84], [88, 138, 94], [88, 106, 156], [128, 94, 146]])
 _NEUTRAL = np.array([[250, 250, 250], [15, 15, 15], [120, 75, 35], [185, 185, 185]])
-_SIZE_PX = {"ood": np.array([[12, 13], [18, 20], [26, 28]])}
-_SIZE_PX |= dict.fromkeys(("train", "validation", "test"), np.array([[9, 11], [15, 17], [22, 24]]))
+SIZE_PX = {"ood": np.array([[12, 13], [18, 20], [26, 28]])}
+SIZE_PX |= dict.fromkeys(("train", "validation", "test"), np.array([[9, 11], [15, 17], [22, 24]]))
+"""Split → smallest and largest extent of small, medium and large objects, pixels."""
 HELD_OUT = (np.arange(len(COLORS))[:, None] + 3 * np.arange(len(SHAPES))) % len(COLORS) == 5
 """(colours, shapes): true for the pairs that only the split `ood` shows, one of each colour and of each shape."""
 
@@ -78,7 +79,8 @@ class Scenes:
     split: str
     index: Int[np.ndarray, " scenes"]
     """Numbers of the scenes in their split."""
-    images: UInt8[np.ndarray, "scenes 3 side side"]
+    images: UInt8[np.ndarray, "scenes 3 height width"]
+    """One picture of 96 × 96 pixels; canvases and clips have several, side by side."""
     traits: dict[str, Int[np.ndarray, "scenes objects"]]
     """Trait → which of its values each object has. The first object is the focus."""
     cells: Int8[np.ndarray, "scenes objects"]
@@ -98,7 +100,7 @@ class Scenes:
     label_cells: Int8[np.ndarray, "scenes labels"]
     """Place of each label, an index into `CELLS`."""
     object_patches: Bool[np.ndarray, "scenes objects patches"]
-    """Patches with at least one pixel that is half covered by the object, in raster order."""
+    """Patches with at least one pixel that is half covered by the object, in raster order, picture after picture."""
     label_patches: Bool[np.ndarray, "scenes labels patches"]
     distractor_patches: Bool[np.ndarray, "scenes patches"]
     """Patches that an arrow, a blob or a speck was drawn on; an object may have been drawn over it."""
@@ -110,6 +112,9 @@ class Scenes:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+Drawn = TypeVar("Drawn", bound=Scenes)
 
 
 def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
@@ -143,14 +148,15 @@ def numbers(split: str, start: int, stop: int) -> list[Int[np.ndarray, " _"]]:
     return [np.arange(low, min(low + 32, stop)) for low in range(start, stop, 32)]
 
 
-def join(pieces: Sequence[Scenes]) -> Scenes:
+def join(pieces: Sequence[Drawn]) -> Drawn:
     """Put scenes of one seed and split together."""
+    kind = type(pieces[0])
     joined: dict[str, Any] = {"seed": pieces[0].seed, "split": pieces[0].split}
     joined["traits"] = {name: np.concatenate([piece.traits[name] for piece in pieces]) for name in pieces[0].traits}
-    for field in fields(Scenes):
+    for field in fields(kind):
         if field.name not in joined:
             joined[field.name] = np.concatenate([getattr(piece, field.name) for piece in pieces])
-    return Scenes(**joined)
+    return kind(**joined)
 
 
 def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
@@ -159,7 +165,7 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
     present, copies = cast(dice, new)
     hard, size = handicap(dice, new)
     repeated = 2 + dice.below(2)
-    color, shape = _pairs(dice, repeated, copies, new)
+    color, shape = pairs(dice, repeated, copies, new)
     traits = {"size": size, "texture": dice.below(len(TEXTURES), OBJECTS), "color": color, "shape": shape}
     traits = {name: np.where(present, traits[name], -1).astype(np.int8) for name in TRAITS}
 
@@ -187,8 +193,8 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
         words=words,
         label_colors=label_colors,
         label_cells=label_cells,
-        object_patches=_paint(dice, images, traits, cells, hard, _SIZE_PX[split]),
-        label_patches=_label(dice, images, words, label_colors, label_cells),
+        object_patches=paint(dice, images, traits, cells, hard, SIZE_PX[split]),
+        label_patches=label(dice, images, words, label_colors, label_cells),
         distractor_patches=distractors,
     )
 
@@ -229,10 +235,17 @@ def handicap(dice: Dice, new: bool) -> tuple[Int[np.ndarray, " scenes"], Int[np.
     return hard, size
 
 
-def _pairs(
+def pairs(
     dice: Dice, repeated: Int[np.ndarray, " scenes"], copies: Int[np.ndarray, " scenes"], new: bool
 ) -> tuple[Int[np.ndarray, "scenes objects"], Int[np.ndarray, "scenes objects"]]:
-    """Choose colours and shapes: any pair that is not held out, with the repeated trait where it belongs only."""
+    """Choose colours and shapes: any pair that is not held out, with the repeated trait where it belongs only.
+
+    Args:
+        dice: Where chance comes from.
+        repeated: The trait that may be repeated, an index into the keys of `TRAITS`: colour or shape.
+        copies: How many objects have it.
+        new: Whether this is the split `ood`, whose focus has a pair that is held out.
+    """
     by_color = (repeated == 2)[:, None, None, None]
     value = dice.below(8)[:, None, None, None]
     has = np.where(by_color, np.arange(8)[:, None] == value, np.arange(8) == value)
@@ -344,7 +357,7 @@ def seat(
     return cells // 3 * CELL + 1 + down, cells % 3 * CELL + 1 + right
 
 
-def _paint(
+def paint(
     dice: Dice,
     images: UInt8[np.ndarray, "scenes 3 side side"],
     traits: dict[str, Int[np.ndarray, "scenes objects"]],
@@ -352,6 +365,19 @@ def _paint(
     hard: Int[np.ndarray, " scenes"],
     size_px: Int[np.ndarray, "sizes 2"],
 ) -> Bool[np.ndarray, "scenes objects patches"]:
+    """Paint objects over pictures, in place.
+
+    Args:
+        dice: Where chance comes from; rolled as often wherever the objects are.
+        images: The pictures.
+        traits: As `Scenes` has them.
+        cells: Cell of each object, −1 for one that is not painted.
+        hard: An index into `HARD` for each picture.
+        size_px: An entry of `SIZE_PX`.
+
+    Returns:
+        The patches that each object is on.
+    """
     low, high = size_px[traits["size"], 0], size_px[traits["size"], 1]
     extent = low + dice.below(high - low + 1, OBJECTS)
     top, left = seat(dice, cells, extent, extent)
@@ -371,15 +397,27 @@ def _paint(
     return patches
 
 
-def _label(
+def label(
     dice: Dice,
     images: UInt8[np.ndarray, "scenes 3 side side"],
     words: Int8[np.ndarray, "scenes labels"],
     colors: Int8[np.ndarray, "scenes labels"],
     cells: Int8[np.ndarray, "scenes labels"],
 ) -> Bool[np.ndarray, "scenes labels patches"]:
+    """Lay labels over pictures, in place.
+
+    Args:
+        dice: Where chance comes from; rolled as often wherever the labels are.
+        images: The pictures.
+        words: As `Scenes` has them.
+        colors: As `Scenes` has them.
+        cells: Cell of each label, −1 for one that is not laid.
+
+    Returns:
+        The patches that each label is on.
+    """
     top, left = seat(dice, cells, *PLATE)
-    rows, slots = np.nonzero(words >= 0)
+    rows, slots = np.nonzero(cells >= 0)
     drawn = plates()[words[rows, slots]]
     inks = np.array([[245, 245, 25], [20, 20, 235]], dtype=np.uint8)[colors[rows, slots]]  # by code: none, blank, ink
     paint = np.repeat(inks[np.arange(len(rows))[:, None, None], drawn][..., None], 3, axis=3)

@@ -8,6 +8,7 @@ take.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,14 @@ PAD, BOS, EOS, _, IMAGE = range(len(SPECIAL))
 """Token ids of the special tokens."""
 TOKENS = GRID * GRID
 """Image tokens of a picture."""
-_TEMPLATE = (
+TEMPLATE = (
     "{% for message in messages %}{{ '<s> ' if message['role'] == 'user' else ' ' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% endif %}{% endfor %}"
     "{% for part in message['content'] %}{% if part['type'] == 'text' %} {{ part['text'] }}{% endif %}{% endfor %}"
     "{% endif %}{{ '' if message['role'] == 'user' else ' </s>' }}{% endfor %}"
 )
+"""How a chat is written as a prompt."""
 
 
 def build(config: TinyConfig = TinyConfig(), seed: int = 0) -> LlavaForConditionalGeneration:
@@ -98,13 +100,13 @@ def processor() -> LlavaProcessor:
         tokenizer=tokenizer(),
         patch_size=PATCH,
         vision_feature_select_strategy="default",
-        chat_template=_TEMPLATE,
+        chat_template=TEMPLATE,
         image_token=SPECIAL[IMAGE],
         num_additional_image_tokens=1,
     )
 
 
-def save(model: Any, folder: str | Path) -> None:
+def save(model: Any, folder: str | Path, prepares: Sequence[Any] = ()) -> None:
     """Write the model with its processor, so that transformers' auto classes load them.
 
     The weights are written as 16-bit numbers and read back as 32-bit ones.
@@ -112,6 +114,7 @@ def save(model: Any, folder: str | Path) -> None:
     Args:
         model: The model, as `build` makes it; it is not changed.
         folder: Where to.
+        prepares: What turns pictures and questions into its inputs; nothing given: `processor()`.
     """
     import copy
 
@@ -123,6 +126,7 @@ def save(model: Any, folder: str | Path) -> None:
         small.save_pretrained(scratch)
         small.config.dtype = torch.float32
         small.config.save_pretrained(scratch)
-        processor().save_pretrained(scratch)
+        for part in prepares or [processor()]:
+            part.save_pretrained(scratch)
         for file in sorted(Path(scratch).iterdir()):
             os.replace(file, Path(folder) / file.name)

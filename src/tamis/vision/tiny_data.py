@@ -21,33 +21,35 @@ from torch import Tensor
 
 from tamis.core.errors import InputError
 from tamis.core.files import write_whole
-from tamis.vision import questions, scenes, sprites
+from tamis.vision import canvases, clips, questions, scenes, sprites
 from tamis.vision.lettering import WORDS
 from tamis.vision.scenes import LABEL_COLORS, TRAITS, Scenes
 from tamis.vision.tiny import BOS, EOS, IMAGE, PAD, TOKENS
 from tamis.vision.vocabulary import vocabulary
 
-Kind = Literal["scenes", "sprites"]
+Kind = Literal["scenes", "sprites", "scenes-tiles", "scenes-video"]
 
 
 class Subject(NamedTuple):
     """What there is to know of a kind of scenes."""
 
-    draw: Callable[[int, str, int, int], Scenes]
+    draw: Callable[[int, str, int, int], Any]
     """Draws the scenes of a seed and a split from one number to another."""
-    ask: Callable[[Scenes], questions.Questions]
+    ask: Callable[[Any], questions.Questions]
     """Asks about them."""
     targets: Callable[[Scenes], Bool[np.ndarray, "scenes targets"]]
     """Says their captions as a multi-hot vector."""
     facts: int
     """Length of that vector."""
     room: int
-    """Text tokens of a row: with the image tokens and `<s>` they make 272 for scenes and 192 for sprites."""
+    """Text tokens of a row: with the image tokens and `<s>` they make 272, 192, 572 and 580."""
 
 
 KINDS: dict[Kind, Subject] = {
     "scenes": Subject(scenes.draw, questions.ask, questions.targets, questions.FACTS, room=127),
     "sprites": Subject(sprites.draw, sprites.ask, sprites.targets, sprites.FACTS, room=47),
+    "scenes-tiles": Subject(canvases.draw, questions.ask, questions.targets, questions.FACTS, room=127),
+    "scenes-video": Subject(clips.draw, clips.ask, questions.targets, questions.FACTS, room=144),
 }
 """Every kind of scenes."""
 NAMED: dict[str, int] = {
@@ -138,7 +140,7 @@ def names(drawn: Scenes) -> Int[np.ndarray, "scenes traits patches"]:
 
 @cache
 def _numbers() -> dict[str, int]:
-    return {word: index for index, word in enumerate(vocabulary())}
+    return {word: index for index, word in enumerate(vocabulary(video=True))}
 
 
 @cache
@@ -147,12 +149,15 @@ def tokens_of(text: str) -> tuple[int, ...]:
     return tuple(_numbers()[word] for word in text.split())
 
 
-def prompts(texts: Sequence[str], most: int) -> Iterator[tuple[list[int], Int[Tensor, "questions length"]]]:
+def prompts(
+    texts: Sequence[str], most: int, picture: Sequence[int] = (IMAGE,) * TOKENS
+) -> Iterator[tuple[list[int], Int[Tensor, "questions length"]]]:
     """Write the prompts of questions, each with a picture of its own; those of one length come together.
 
     Args:
         texts: Questions.
         most: How many come together at most.
+        picture: The placeholders of a picture.
 
     Yields:
         Numbers of some of the questions, and their token ids.
@@ -162,7 +167,7 @@ def prompts(texts: Sequence[str], most: int) -> Iterator[tuple[list[int], Int[Te
         group = [number for number, one in enumerate(tokens) if len(one) == length]
         for start in range(0, len(group), most):
             chosen = group[start : start + most]
-            yield chosen, torch.tensor([[BOS, *[IMAGE] * TOKENS, *tokens[number]] for number in chosen])
+            yield chosen, torch.tensor([[BOS, *picture, *tokens[number]] for number in chosen])
 
 
 def pack(asked: questions.Questions, size: int, room: int) -> dict[str, Tensor]:
@@ -238,14 +243,36 @@ def read(
     Returns:
         Logits of what follows each text token.
     """
+    return follow(model, model.model.multi_modal_projector(patches), packed, kept, contiguous=contiguous)
+
+
+def follow(
+    model: Any,
+    pictures: Float[Tensor, "rows tokens width"],
+    packed: dict[str, Tensor],
+    kept: Bool[Tensor, "rows tokens"] | None = None,
+    *,
+    contiguous: bool = False,
+) -> Float[Tensor, "rows room vocabulary"]:
+    """Run the language model over the projected tokens of pictures and their packed questions.
+
+    Args:
+        model: A LLaVA, LLaVA-NeXT or Video-LLaVA of transformers.
+        pictures: All image tokens of the full prompt, as the language model takes them.
+        packed: As `pack` returns it.
+        kept: Which of them it sees, as many of each picture; None: all.
+        contiguous: As for `read`.
+
+    Returns:
+        Logits of what follows each text token.
+    """
     language, ids = model.model.language_model, packed["ids"]
-    rows, total, _ = patches.shape
+    rows, total, _ = pictures.shape
     place = torch.arange(total, device=ids.device).expand(rows, -1)
     if kept is not None:
         place = place[kept].view(rows, -1)
-        patches = patches[kept].view(rows, place.shape[1], patches.shape[2])
+        pictures = pictures[kept].view(rows, place.shape[1], pictures.shape[2])
     count = place.shape[1]
-    pictures = model.model.multi_modal_projector(patches)
     words = language.embed_tokens(ids)
     start = language.embed_tokens(torch.full_like(ids[:, :1], BOS))
     if contiguous:

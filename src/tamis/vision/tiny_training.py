@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -33,8 +33,10 @@ from tamis.core.seed import derive
 from tamis.core.training import LAST, claim, quietly, trainer
 from tamis.vision.config import TinyConfig, TinyTraining
 from tamis.vision.tiny import build
-from tamis.vision.tiny_data import KINDS, NAMED, batch, pack, read
+from tamis.vision.tiny_data import KINDS, NAMED, Kind, batch, pack, read
 
+TAUGHT: tuple[Kind, ...] = ("scenes", "sprites")
+"""Kinds of scenes that the model is taught."""
 EXAMINED = 512
 """Validation pictures of each kind that are looked at after every round."""
 _WIDTH = 128
@@ -65,19 +67,45 @@ def train_tiny(
     """
     pupil = Pupil(config, training)
     told = {**asdict(config), **{k: v for k, v in asdict(training).items() if k not in ("workers", "compiled")}}
-    with TemporaryDirectory() as scratch, quietly(), progress("training", training.steps) as report:
-        folder = Path(out if out is not None else scratch)
-        last = claim(folder, told)
-        made = trainer(
-            epochs=training.steps // training.round_steps,
-            device=device,
-            callbacks=[_EveryRound(folder, report)],
-            precision="bf16-mixed",
-            reload_dataloaders_every_n_epochs=1,
-        )
-        made.fit(pupil, ckpt_path=last, weights_only=True)
+    fit(pupil, told, training.steps, training.round_steps, out, device)
     model: Any = pupil.model
     return model.to("cpu").eval(), pupil.curves
+
+
+def fit(
+    pupil: pl.LightningModule,
+    told: dict[str, Any],
+    steps: int,
+    round_steps: int,
+    out: str | Path | None,
+    device: str,
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed",
+) -> None:
+    """Train round by round, with a checkpoint after each; a training that was cut off goes on.
+
+    Args:
+        pupil: What is trained; its `review` is called after every round.
+        told: What makes this training another one than others.
+        steps: Batches in all, a whole number of rounds.
+        round_steps: Batches of a round.
+        out: A folder for checkpoints, if they are to be kept.
+        device: "cpu" or "cuda".
+        precision: As Lightning names it.
+
+    Raises:
+        ConfigError: If there is no such device, or the folder holds another training.
+        FileError: If what the folder holds is damaged.
+    """
+    with TemporaryDirectory() as scratch, quietly(), progress("training", steps) as report:
+        folder = Path(out if out is not None else scratch)
+        made = trainer(
+            epochs=steps // round_steps,
+            device=device,
+            callbacks=[_EveryRound(folder, report)],
+            precision=precision,
+            reload_dataloaders_every_n_epochs=1,
+        )
+        made.fit(pupil, ckpt_path=claim(folder, told), weights_only=True)
 
 
 class Pupil(pl.LightningModule):
@@ -88,7 +116,7 @@ class Pupil(pl.LightningModule):
         self.model = build(config, training.seed)
         self.training_config = training
         self.curves: dict[str, dict[int, float]] = {}
-        facts = {kind: one.facts for kind, one in KINDS.items()}
+        facts = {kind: KINDS[kind].facts for kind in TAUGHT}
         with torch.random.fork_rng():
             torch.manual_seed(derive(training.seed, "heads"))
             self.picture = nn.Linear(config.tower_width, _WIDTH, bias=False)
@@ -160,7 +188,7 @@ class Pupil(pl.LightningModule):
         step = self.global_step
         reading = step >= self.training_config.see_steps
         features, cls = self._see(data["images"])
-        kind = next(kind for kind, one in KINDS.items() if one.facts == data["facts"].shape[1])
+        kind = next(kind for kind in TAUGHT if KINDS[kind].facts == data["facts"].shape[1])
         parts = {"contrast": self.contrast(cls, data["facts"], kind), "naming": self.name(features, data["names"])}
         loss = parts["contrast"] + parts["naming"]
         if reading:
@@ -186,11 +214,11 @@ class Pupil(pl.LightningModule):
 
         def of_tower(step: int) -> float:
             if step < told.see_steps:
-                return _cycle(step, told.see_steps)
-            return tune * _cycle(step - told.see_steps, told.read_steps)
+                return cycle(step, told.see_steps)
+            return tune * cycle(step - told.see_steps, told.read_steps)
 
         def of_rest(step: int) -> float:
-            return _cycle(step - told.see_steps, told.read_steps) if step >= told.see_steps else 0.0
+            return cycle(step - told.see_steps, told.read_steps) if step >= told.see_steps else 0.0
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, [of_tower, of_rest])
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -210,7 +238,8 @@ class Pupil(pl.LightningModule):
         self.eval()
         right: Counter[str] = Counter()
         asked: Counter[str] = Counter()
-        for kind, of in KINDS.items():
+        for kind in TAUGHT:
+            of = KINDS[kind]
             scenes = of.draw(self.training_config.seed, split, 0, size)
             questions = of.ask(scenes)
             data = {name: tensor.to(self.device) for name, tensor in pack(questions, size, of.room).items()}
@@ -235,8 +264,13 @@ class Pupil(pl.LightningModule):
         self.curves = checkpoint["curves"]
 
 
-def _cycle(step: int, steps: int) -> float:
-    """Rise over the first twentieth, then fall along a half cosine to a hundredth."""
+def cycle(step: int, steps: int) -> float:
+    """Rise over the first twentieth, then fall along a half cosine to a hundredth.
+
+    Args:
+        step: Steps that are done.
+        steps: Steps in all.
+    """
     rise = max(1, steps // 20)
     if step < rise:
         return (step + 1) / rise

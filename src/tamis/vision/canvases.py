@@ -1,0 +1,115 @@
+"""Composed scenes on a canvas of two pictures side by side, of which a small copy shows too little.
+
+Objects, labels and what is never asked about are those of `tamis.vision.scenes`, at the same size in pixels, on
+192 × 96 pixels in place of 96 × 96. LLaVA-NeXT sees such a canvas as a copy of 96 × 96, in which all things are half as
+wide, and as two tiles. Patches that answers rest on are those of the tiles.
+
+A canvas has nine places as a picture has, each 64 × 32 pixels, so `tamis.vision.questions` asks about it unchanged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int
+
+from tamis.core.seed import derive
+from tamis.vision.dice import Dice
+from tamis.vision.lettering import WORDS
+from tamis.vision.scenes import (
+    CELLS,
+    HUES,
+    LABELS,
+    OBJECTS,
+    SIZE_PX,
+    TRAITS,
+    Scenes,
+    backdrop,
+    cast,
+    distract,
+    handicap,
+    join,
+    label,
+    numbers,
+    paint,
+    pairs,
+)
+
+TILES = 2
+"""Pictures side by side."""
+
+
+def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
+    """Draw the canvases `start` … `stop` − 1 of a split; no two splits share one, nor does any picture of 96 × 96.
+
+    Args:
+        seed: The seed of all canvases.
+        split: As of scenes.
+        start: Number of the first canvas.
+        stop: Number after the last canvas.
+
+    Raises:
+        ConfigError: If the split is unknown, or the range is empty or negative.
+
+    >>> draw(0, "train", 5, 8).images.shape
+    (3, 3, 96, 192)
+    """
+    return join([_draw(seed, split, index) for index in numbers(split, start, stop)])
+
+
+def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
+    dice = Dice(derive(seed, "canvases", split), index)
+    new = split == "ood"
+    present, copies = cast(dice, new)
+    hard, size = handicap(dice, new)
+    repeated = 2 + dice.below(2)
+    color, shape = pairs(dice, repeated, copies, new)
+    traits = {"size": size, "texture": dice.below(len(TRAITS["texture"]), OBJECTS), "color": color, "shape": shape}
+    traits = {name: np.where(present, traits[name], -1).astype(np.int8) for name in TRAITS}
+
+    lots = dice.uniform(TILES, len(CELLS))
+    seats = lots.reshape(len(index), -1).argsort(axis=1, kind="stable")
+    places = np.where(present, seats[:, :OBJECTS], -1)
+    written = np.arange(LABELS) < np.array([0, 0, 1, 1, 2])[dice.below(5)][:, None]
+    words = np.where(written, dice.below(len(WORDS), LABELS), -1).astype(np.int8)
+    label_colors = np.where(written, np.arange(LABELS) ^ dice.below(2)[:, None], -1).astype(np.int8)
+    label_places = np.where(written, seats[:, OBJECTS : OBJECTS + LABELS], -1)
+
+    hue = dice.below(len(HUES))
+    pictures, distractors, object_patches, label_patches = [], [], [], []
+    for tile in range(TILES):
+        images = backdrop(dice, hue)
+        distractors.append(distract(dice, images, lots[:, tile].argmax(axis=1), hard, new))  # no thing sits there
+        object_patches.append(paint(dice, images, traits, _inside(places, tile), hard, SIZE_PX[split]))
+        label_patches.append(label(dice, images, words, label_colors, _inside(label_places, tile)))
+        pictures.append(images)
+    return Scenes(
+        seed=seed,
+        split=split,
+        index=index,
+        images=np.concatenate(pictures, axis=3),
+        traits=traits,
+        cells=_cells(places),
+        hard=hard.astype(np.int8),
+        repeated=repeated.astype(np.int8),
+        copies=copies.astype(np.int8),
+        hue=hue.astype(np.int8),
+        words=words,
+        label_colors=label_colors,
+        label_cells=_cells(label_places),
+        object_patches=np.concatenate(object_patches, axis=2),
+        label_patches=np.concatenate(label_patches, axis=2),
+        distractor_patches=np.concatenate(distractors, axis=1),
+    )
+
+
+def _inside(places: Int[np.ndarray, "scenes things"], tile: int) -> Int[np.ndarray, "scenes things"]:
+    """Turn places of the canvas, tile · 9 + cell, into cells of one tile; −1 where a thing is not in it."""
+    cells: Int[np.ndarray, "scenes things"] = np.where(places // len(CELLS) == tile, places % len(CELLS), -1)
+    return cells.astype(np.int8)
+
+
+def _cells(places: Int[np.ndarray, "scenes things"]) -> Int[np.ndarray, "scenes things"]:
+    """Turn places of the canvas into its nine cells, each of which is two cells of a tile wide."""
+    tile, cell = np.divmod(places, len(CELLS))
+    cells: Int[np.ndarray, "scenes things"] = np.where(places >= 0, cell // 3 * 3 + (3 * tile + cell % 3) // 2, -1)
+    return cells.astype(np.int8)
