@@ -60,9 +60,12 @@ def test_train_eval_and_locate_work_together(table: Path, tmp_path: Path, capsys
 
 
 def test_ablate_compares_in_pairs(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = str(tmp_path / "ablation")
+    out, test = str(tmp_path / "ablation"), tmp_path / "test.jsonl"
+    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+    table.write_text("".join(lines[:18]), encoding="utf-8")
+    test.write_text("".join(lines[18:]), encoding="utf-8")
     given = [*OWN, "--epochs", "1", "--batch", "8", "--seeds", "0,1", "--losses", "nt-xent,clsr", "--out", out]
-    assert main(["audio", "ablate", str(table), "--test", str(table), *given]) == 0
+    assert main(["audio", "ablate", str(table), "--test", str(test), *given]) == 0
     assert "random" in capsys.readouterr().out
     runs = [json.loads(line) for line in (tmp_path / "ablation" / "runs.jsonl").read_text().splitlines()]
     assert [(run["method"], run["seeds"]) for run in runs] == [(m, [s]) for m in ("nt-xent", "clsr") for s in (0, 1)]
@@ -102,6 +105,7 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["train", "pairs.jsonl", "--loss", "nt-xnet", "--out", "x"], "'nt-xnet' is no loss; did you mean 'nt-xent'"),
         (["train", "pairs.jsonl", "--sound", "panns", "--out", "x"], "'panns' is no encoder of sounds"),
         (["train", "pairs.jsonl", "--sound", "aisfx", "--out", "x"], "tamis models pull aisfx"),
+        (["ablate", "pairs.jsonl", "--test", "pairs.jsonl"], "24 of its sounds are those of the training"),
         (["ablate", "pairs.jsonl", "--test", "pairs.jsonl", "--seeds", "a"], "expected whole numbers"),
         (["eval", "nothing", "--dataset", "pairs.jsonl"], "no JointSpace of this name comes with tamis"),
         (["locate", "pairs.jsonl", "rain"], "not a sound, or damaged"),

@@ -72,6 +72,12 @@ def test_the_same_seed_gives_the_same_space_and_another_does_not() -> None:
     assert not torch.allclose(one, other)
 
 
+def test_a_loss_may_be_used_again() -> None:
+    loss = CLSRLoss(CLSRConfig(temperature="learned"))
+    one, other = (fit(encoded(32), None, loss, QUICK, sizes=SIZES)[0].text_head.leave.weight for _ in range(2))
+    assert torch.equal(one, other)
+
+
 def test_decoders_and_temperature_are_not_saved(tmp_path: Path) -> None:
     made, _ = fit(encoded(32), None, CLSRLoss(CLSRConfig(temperature="learned")), QUICK, sizes=SIZES, out=tmp_path)
     assert {key.split(".")[0] for key in made.state_dict()} == {"sound_head", "text_head"}

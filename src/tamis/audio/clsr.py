@@ -48,6 +48,7 @@ class CLSRLoss(Objective):
         self.config = config
         self.name = "clsr"
         self.epoch = 0.0
+        self.last_tau: tuple[float, ...] | None = None
         self.scale = nn.Parameter(torch.tensor(-math.log(config.tau))) if config.temperature == "learned" else None
         self.decoders: Decoders | None = None
 
@@ -75,6 +76,7 @@ class CLSRLoss(Objective):
         config = self.config
         excluded = same_clip(pairs.clips)
         tau = self.temperatures(pairs)
+        self.last_tau = tuple(float(value) for value in (tau.detach().mean(), tau.detach().min(), tau.detach().max()))
         joint = config.separability_weight if config.separability == "joint" else 0.0
         both = [
             contrast(anchor, other, tau, excluded, own_weight=joint, tau_of_opposites=self._base(tau))

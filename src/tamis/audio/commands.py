@@ -45,15 +45,21 @@ class DataOptions:
     split: str | None = None
     """Which part, as the data set calls it, or train, val, test."""
 
-    def collection(self, source: str) -> Collection:
-        """Read a named data set, a table of pairs, or a folder with one."""
+    def collection(self, source: str, default: str | None = None) -> Collection:
+        """Read a named data set, a table of pairs, or a folder with one.
+
+        Args:
+            source: Which.
+            default: The part to take of a data set that has one for training, unless another was named.
+        """
         from tamis.audio.data import READERS, load, reader_of
         from tamis.core.errors import ConfigError
 
         if source in READERS:
             if self.root is None:
                 raise ConfigError(f"{source} needs --root, the folder in which it lies")
-            return load(source, self.root, self.split)
+            parted = default if source in ("audiocaps", "clotho", "fsd50k") else None
+            return load(source, self.root, self.split or parted)
         if self.root is not None:
             raise ConfigError(f"--root belongs to a named data set; {source} is none ({', '.join(READERS)})")
         return load(reader_of(source), source, self.split)
@@ -162,18 +168,18 @@ def train(
         options: Where a named data set lies.
         encoders: What the space is built on.
         recipe: How it is trained.
-        device: Where to train the heads, as torch names devices.
+        device: Where to train the heads: cpu or cuda.
         json: Print the result line of the validation.
     """
     from tamis.audio.ablation import loss_named
     from tamis.audio.training import train as train_space
 
     made = loss_named(loss)
-    collection = options.collection(pairs)
+    collection = options.collection(pairs, "train")
     print(f"tamis: {collection.report()}", file=sys.stderr)
     judged = None
     if val is not None:
-        judged = _validation(val, pairs, options)
+        judged = _validation(val, pairs, options, collection)
         print(f"tamis: validation: {judged.report()}", file=sys.stderr)
     _, run = train_space(
         collection,
@@ -236,8 +242,9 @@ def ablate(
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
-    learnt, held = hold_out(options.collection(pairs))
-    judged = _validation(test, pairs, options)
+    whole = options.collection(pairs, "train")
+    learnt, held = hold_out(whole)
+    judged = _validation(test, pairs, options, whole)
     sound, text = load_sound_encoder(encoders.sound), load_text_encoder(encoders.text)
     parts = [encode_collection(part, sound, text, cache=out) if part else None for part in (learnt, held, judged)]
     assert parts[0] is not None
@@ -274,7 +281,7 @@ def evaluate(
         models: Shipped names or directories of spaces; clap: and an id or folder for CLAP as it is. "effects" by
             default.
         dataset: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv.
-        options: Where a named data set lies; its test part by default.
+        options: Where a named data set lies; of clotho, audiocaps and fsd50k the test part by default.
         out: Folder of the report (index.html) and the result lines (runs.jsonl).
         json: Print the result lines as a JSON array.
     """
@@ -283,7 +290,7 @@ def evaluate(
 
     collection = options.collection(dataset)
     print(f"tamis: {collection.report()}", file=sys.stderr)
-    judged = judge(models or (_EFFECTS,), collection)
+    judged = judge(models or (_EFFECTS,), collection, split=options.split or "test")
     told = ["tamis", "audio", "eval", *(models or (_EFFECTS,)), "--dataset", dataset]
     told += ["--split", options.split] if options.split else []
     page = judged_report(judged, collection, command=shlex.join(told))
@@ -317,13 +324,19 @@ def locate(sound: File, sentence: str, /, *, model: str = _EFFECTS, top: Count =
         print(f"{moment.start_s:8.2f} – {moment.end_s:8.2f} s  {moment.score:+.3f}")
 
 
-def _validation(given: str, pairs: str, options: DataOptions) -> Collection:
-    """Read other pairs: a table or folder, or another split of the same named data set."""
+def _validation(given: str, pairs: str, options: DataOptions, learnt: Collection) -> Collection:
+    """Read other pairs: a table or folder, or another split of the same named data set; none that was learnt from."""
     from tamis.audio.data import READERS
+    from tamis.core.errors import ConfigError
 
     if pairs in READERS and not Path(given).exists():
-        return DataOptions(root=options.root, split=given).collection(pairs)
-    return DataOptions().collection(given)
+        other = DataOptions(root=options.root, split=given).collection(pairs)
+    else:
+        other = DataOptions().collection(given)
+    known = {item.path for item in learnt.here}
+    if shared := [item.id for item in other.here if item.path in known]:
+        raise ConfigError(f"{given}: {len(shared)} of its sounds are those of the training ({shared[0]}); give others")
+    return other
 
 
 def _numbers(metrics: dict[str, Any], split: str) -> None:

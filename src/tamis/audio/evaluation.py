@@ -193,12 +193,13 @@ class Judged(NamedTuple):
     """Which sounds and captions were judged."""
 
 
-def judge(models: Sequence[str], collection: Collection) -> Judged:
+def judge(models: Sequence[str], collection: Collection, *, split: str = "test") -> Judged:
     """Judge joint spaces on the described sounds of a collection that are there.
 
     Args:
         models: Shipped names or directories of spaces; "clap:" and an id or folder for CLAP's own ranking.
         collection: From `load`.
+        split: What result lines call it.
 
     Raises:
         ConfigError: If there is no such model.
@@ -211,6 +212,8 @@ def judge(models: Sequence[str], collection: Collection) -> Judged:
     from tamis.audio.space import JointSpace
 
     described = Collection(collection.name, tuple(item for item in collection.items if item.captions), collection.root)
+    if not described.here:
+        raise InputError(f"{collection.name}: no sound that is there has a caption; give a set with captions")
     runs, found = [], []
     for name in models:
         start = time.perf_counter()
@@ -222,10 +225,11 @@ def judge(models: Sequence[str], collection: Collection) -> Judged:
         encoded = encode_collection(described, space.sound_encoder, space.text_encoder)
         sounds, sentences = space.embed(encoded)
         found.append(retrieval(sounds, sentences, encoded.owners))
-        runs.append(_line(found[-1], encoded, method=Path(name).name or name, seconds=time.perf_counter() - start))
+        taken = time.perf_counter() - start
+        runs.append(_line(found[-1], encoded, method=Path(name).name or name, split=split, seconds=taken))
     for name, ranking in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
         found.append(ranking)
-        runs.append(_line(ranking, encoded, method=name, seconds=0.0))
+        runs.append(_line(ranking, encoded, method=name, split=split, seconds=0.0))
     return Judged(tuple(runs), tuple(found), encoded)
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from tamis.audio.encoders import SoundEncoder, TextEncoder
 from tamis.audio.mixtures import Event, Mixture
 from tamis.audio.sound import DEFAULT, Limits, Sound, read, resample
-from tamis.core.errors import ConfigError, FileError, InputError, TamisError, one_line
+from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, TamisError, one_line
 from tamis.core.files import write_whole
 from tamis.core.progress import progress
 
@@ -287,6 +287,8 @@ def of_collection(collection: Collection, limits: Limits = DEFAULT) -> Iterator[
         assert item.path is not None
         try:
             yield Described(item.id, read(item.path, limits=limits), item.captions, item.labels)
+        except MissingExtraError:
+            raise
         except TamisError as error:
             yield error
 

@@ -237,6 +237,8 @@ def clips_of(
         try:
             samples = read(item.path, rate).samples
             active(samples, rate)
+        except MissingExtraError:
+            raise
         except TamisError as error:
             warnings.warn(f"{item.id} is left out: {one_line(error)}", stacklevel=2)
             continue

@@ -252,12 +252,14 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         by_length: dict[int, list[int]] = {}
         for i, length in enumerate(np.diff(rows.starts)):
             by_length.setdefault(int(length), []).append(i)
+        device = head.mean.device
         with torch.inference_mode():
             for alike in by_length.values():
                 for start in range(0, len(alike), _BATCH):
                     some = alike[start : start + _BATCH]
                     values, mask = rows.padded(some)
-                    out[some] = head(torch.from_numpy(values).float(), torch.from_numpy(mask)).numpy()
+                    seen = torch.from_numpy(values).float().to(device)
+                    out[some] = head(seen, torch.from_numpy(mask).to(device)).cpu().numpy()
         head.train(training)
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 import warnings
@@ -85,7 +86,7 @@ def train(
         judged = encode_collection(held_out, hearing, reading, cache=cache) if held_out is not None else val
     if isinstance(judged, Collection):
         raise ConfigError("val is a collection and pairs are encoded; encode both, or neither")
-    return fit(encoded, judged, loss, config, sizes=sizes, method=method or loss.name, out=out, device=device)
+    return fit(encoded, judged, loss, config, sizes=sizes, method=method, out=out, device=device)
 
 
 def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tuple[Collection, Collection | None]:
@@ -134,7 +135,7 @@ def fit(
     *,
     space: JointSpace | None = None,
     sizes: JointConfig | None = None,
-    method: str = "clsr",
+    method: str | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
 ) -> tuple[JointSpace, Run]:
@@ -147,7 +148,7 @@ def fit(
         config: The recipe.
         space: A space to go on with; a new one by default.
         sizes: Of the heads of a new one.
-        method: What result lines call the space.
+        method: What result lines call the space; the name of the loss by default.
         out: A folder for checkpoints and the trained space. If a training was cut off there, it goes on.
         device: "cpu" or "cuda".
 
@@ -161,6 +162,8 @@ def fit(
         InputError: If there are fewer than two pairs, or a latent is NaN.
     """
     start = time.perf_counter()
+    method = method or loss.name
+    loss = copy.deepcopy(loss)  # it may learn a temperature, and be used again
     data = with_captions(encoded)
     judged = with_captions(val) if val is not None else data
     if len(data) < 2:
@@ -366,7 +369,8 @@ def _described(loss: Objective) -> dict[str, Any]:
     """Say what a loss was told: the fields of its config, or its plain attributes."""
     if dataclasses.is_dataclass(config := getattr(loss, "config", None)):
         return dataclasses.asdict(config)  # type: ignore[arg-type]
-    return {k: v for k, v in vars(loss).items() if isinstance(v, int | float | str) and k != "training"}
+    told = {k: v for k, v in vars(loss).items() if isinstance(v, int | float | str) and not k.startswith("_")}
+    return {k: v for k, v in told.items() if k not in ("name", "training")}
 
 
 def _warn_of_collapse(run: Run, judged: Encoded, method: str) -> None:

@@ -28,6 +28,7 @@ class InfoNCE(Objective):
 
     def __init__(self, tau: float = 0.07) -> None:
         super().__init__()
+        self.tau = tau
         self.scale = nn.Parameter(torch.tensor(-math.log(tau)))
 
     def terms(self, pairs: Pairs) -> dict[str, Float[Tensor, ""]]:
