@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,12 +58,13 @@ def run(out: Path) -> Path:
             }
         )
     )
-    page.add(Section("Which sound does a sentence mean?"), ranking_table(space, mixtures, audio, text))
+    table = ranking_table(space, mixtures, audio, text)
+    page.add(Section("Which sound does a sentence mean?"), table)
     page.add(Section("At which second?"))
-    page.add(*(moment_picture(space, mixtures[i]) for i in _examples(mixtures)))
+    said = {clip.label: clip.phrases[0] for clip in clips}
+    page.add(*(moment_picture(space, mixtures[i], said) for i in _examples(mixtures)))
     page.add(Section("Single sounds"), naming_table(clips, ranks))
     page.add(Details("Every sentence", "\n".join(captions)))
-    table = ranking_table(space, mixtures, audio, text)
     table.print()
     return page.write(out / "index.html")
 
@@ -91,13 +92,12 @@ def naming_table(clips: Sequence[Clip], ranks: np.ndarray) -> Table:
     return Table(["generated to be", "nearest sentence", "second"], rows)
 
 
-def moment_picture(space: JointSpace, mixture: Mixture) -> Picture:
+def moment_picture(space: JointSpace, mixture: Mixture, said: Mapping[str, str]) -> Picture:
     """Draw a mixture, its events, and how near each sentence is over time."""
     import matplotlib
     from matplotlib import pyplot
 
     sound = Sound(mixture.samples, RATE)
-    said = {clip.label: clip.phrases[0] for clip in generated()}
     with matplotlib.rc_context(plot_style()):
         figure, (above, below) = pyplot.subplots(2, 1, figsize=(9.4, 3.6), sharex=True, height_ratios=(1, 1.4))
         level = np.maximum.reduceat(np.abs(mixture.samples), np.arange(0, len(mixture.samples), 64))

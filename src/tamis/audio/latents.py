@@ -68,6 +68,8 @@ class Rows(NamedTuple):
 
     def take(self, chosen: Sequence[int] | Int[np.ndarray, " chosen"]) -> Rows:
         """Give some of the sequences, in the order asked for."""
+        if not len(chosen):
+            return Rows(self.values[:0], np.zeros(1, np.int64))
         return Rows.of([self.item(int(i)) for i in chosen])
 
     def padded(

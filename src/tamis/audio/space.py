@@ -41,7 +41,7 @@ class Moment(NamedTuple):
     start_s: float
     """Where the window begins, in seconds."""
     end_s: float
-    """Where it ends."""
+    """Where it ends; not after the sound."""
     score: float
     """Cosine of the window and the sentence."""
 
@@ -170,10 +170,9 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         windows = self.embed_windows(encoder.encode(heard.samples))
         scores = windows @ self.encode_text([sentence])[0]
         silent = ~audible(heard.samples, encoder, len(windows))
-        return [
-            Moment(float(i * encoder.hop_s), float(i * encoder.hop_s + encoder.window_s), float(scores[i]))
-            for i in np.lexsort((-scores, silent))
-        ]
+        starts = np.arange(len(windows)) * encoder.hop_s
+        ends = np.minimum(starts + encoder.window_s, max(heard.seconds, float(starts[-1])))
+        return [Moment(float(starts[i]), float(ends[i]), float(scores[i])) for i in np.lexsort((-scores, silent))]
 
     def embed(
         self, encoded: Encoded
