@@ -41,23 +41,14 @@ LOSSES: Mapping[str, Callable[[], Objective]] = {
     "triplet-sum": lambda: Triplet("sum"),
     "triplet-max": lambda: Triplet("max"),
     "triplet-weighted": lambda: Triplet("weighted"),
-    "nt-xent+separability": _only(
-        "separability", separability=_FULL.separability, separability_weight=_FULL.separability_weight
-    ),
-    "nt-xent+temperature": _only(
-        "temperature",
-        temperature=_FULL.temperature,
-        guidance=_FULL.guidance,
-        sharpness=_FULL.sharpness,
-        centred=_FULL.centred,
-    ),
-    "nt-xent+reconstruction": _only(
-        "reconstruction", reconstruction=_FULL.reconstruction, self_reconstruction=_FULL.self_reconstruction
-    ),
+    "nt-xent+separability": _only("separability", separability=_FULL.separability),
+    "nt-xent+temperature": _only("temperature", temperature=_FULL.temperature),
+    "nt-xent+reconstruction": _only("reconstruction", reconstruction=_FULL.reconstruction),
     "clsr": CLSRLoss,
 }
 """By the names of result lines: baselines, each part of CLSR alone on NT-Xent, and all of them."""
 PLAIN = "nt-xent"
+"""The loss that all others are compared with."""
 
 
 def loss_named(name: str) -> Objective:

@@ -319,8 +319,7 @@ class ZeroShot:
         """
         rate = self.sound_encoder.rate
         heard = (sound if isinstance(sound, Sound) else read(sound, rate) for sound in sounds)
-        at_rate = (sound if sound.rate == rate else resample(sound, rate) for sound in heard)
-        return self._means([self.sound_encoder.encode(sound.samples) for sound in at_rate])
+        return self._means([self.sound_encoder.encode(resample(sound, rate).samples) for sound in heard])
 
     def encode_text(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences joint"]:
         """Embed sentences.

@@ -28,7 +28,8 @@ BLOCK = 100
 """Frames of a block."""
 WIDTH = 512
 """Numbers for a block."""
-_SCALE = 9.457798957824707  # the greatest value of the spectrograms that it was trained on
+SCALE = 9.457798957824707
+"""The greatest value of the spectrograms that it was trained on, by which they are divided."""
 
 
 class EffectsCNN(nn.Module):
@@ -124,7 +125,7 @@ def blocks(samples: Float32[np.ndarray, " samples"], *, hop: int = BLOCK) -> Flo
         hop: Frames from one block to the next; 100 is no overlap.
     """
     loudest = np.abs(samples).max(initial=0.0)
-    mel = log_mel(samples / loudest if loudest > 0 else samples, MEL) / np.float32(_SCALE)
+    mel = log_mel(samples / loudest if loudest > 0 else samples, MEL) / np.float32(SCALE)
     count = max(1, -(-(len(mel) - BLOCK) // hop) + 1)
     padded = np.zeros(((count - 1) * hop + BLOCK, MEL.bands), np.float32)
     padded[: len(mel)] = mel[: len(padded)]

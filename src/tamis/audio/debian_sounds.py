@@ -33,12 +33,11 @@ _SONIC_PI = {
 """Label and phrases for the beginnings of file names; ours."""
 
 
-def sonic_pi(root: Path, split: str | None = None) -> Collection:
+def sonic_pi(root: Path) -> Collection:
     """Read the samples of Sonic Pi; every file is a recording of its own.
 
     Args:
         root: Where the package was unpacked, or the folder of its .flac files.
-        split: Must be None.
     """
     items = []
     for path in sorted(root.rglob("*.flac")):
@@ -51,12 +50,11 @@ def sonic_pi(root: Path, split: str | None = None) -> Collection:
     return Collection("sonic-pi", tuple(items), root)
 
 
-def tuxpaint(root: Path, split: str | None = None) -> Collection:
+def tuxpaint(root: Path) -> Collection:
     """Read the sound effects of Tux Paint's stamps, named after what is on the stamp; what is spoken is left out.
 
     Args:
         root: Where the package was unpacked, or its folder of stamps.
-        split: Must be None.
     """
     items = []
     for path in sorted(root.rglob("*.ogg")):

@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from tamis.audio.aisfx import MEL as TEACHER_MEL
+from tamis.audio.aisfx import SCALE as TEACHER_SCALE
 from tamis.audio.aisfx import AisfxSounds
 from tamis.audio.latents import Rows
 from tamis.audio.mel import log_mel
@@ -30,9 +30,10 @@ from tamis.audio.sound import Sound, resample
 from tamis.audio.space import averaged
 from tamis.audio.words import TABLE, Words
 from tamis.core.errors import InputError
+from tamis.core.lightning import KeepEveryEpoch, Lesson, one_validation
 from tamis.core.progress import progress
 from tamis.core.seed import derive, generator
-from tamis.core.training import LAST, Shuffle, claim, quietly, trainer
+from tamis.core.training import Shuffle, claim, quietly, trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
     from torch import Tensor
 
-_TEACHER_SCALE = 9.457798957824707
 _TEACHER_FRAMES = round(FRAMES * MEL.hop / MEL.rate * TEACHER_MEL.rate / TEACHER_MEL.hop)
 _PIECE = re.compile(r"(##)?[a-z]+|[0-9]|[',.]")
 
@@ -84,9 +84,9 @@ def teach_sounds(
         pupil = MelCNN()
     with progress("listening") as report, torch.inference_mode():
         for done, sound in enumerate(sounds, start=1):
-            windows = pupil.prepare(_at(sound, MEL.rate))
+            windows = pupil.prepare(resample(sound, MEL.rate).samples)
             seen.append(windows.astype(np.float16))
-            wanted.append(_taught(teacher, _at(sound, TEACHER_MEL.rate), len(windows)))
+            wanted.append(_taught(teacher, resample(sound, TEACHER_MEL.rate).samples, len(windows)))
             report(done)
     if not seen:
         raise InputError("no sound to learn from; give some")
@@ -182,17 +182,13 @@ def augmented(windows: Tensor) -> Tensor:
 def _taught(teacher: AisfxSounds, samples: Float32[np.ndarray, " samples"], count: int) -> Float32[np.ndarray, "n w"]:
     """Give the teacher's latents of the windows that the pupil sees."""
     loudest = np.abs(samples).max(initial=0.0)
-    mel = log_mel(samples / loudest if loudest > 0 else samples, TEACHER_MEL) / np.float32(_TEACHER_SCALE)
+    mel = log_mel(samples / loudest if loudest > 0 else samples, TEACHER_MEL) / np.float32(TEACHER_SCALE)
     step = HOP * MEL.hop / MEL.rate * TEACHER_MEL.rate / TEACHER_MEL.hop
     starts = np.round(np.arange(count) * step).astype(int)
     padded = np.zeros((starts[-1] + _TEACHER_FRAMES, TEACHER_MEL.bands), np.float32)
     padded[: len(mel)] = mel[: len(padded)]
     windows = np.stack([padded[start : start + _TEACHER_FRAMES] for start in starts])
     return np.asarray(teacher(torch.from_numpy(windows)))
-
-
-def _at(sound: Sound, rate: int) -> Float32[np.ndarray, " samples"]:
-    return (sound if sound.rate == rate else resample(sound, rate)).samples
 
 
 def _teach(
@@ -212,18 +208,16 @@ def _teach(
         loader = DataLoader(
             rows, lessons.batch, sampler=Shuffle(len(rows), lessons.seed), collate_fn=lambda fetched: fetched
         )
-        made = trainer(epochs=lessons.epochs, device="cpu", callbacks=[_EveryEpoch(folder, report)])
-        once: Any = DataLoader([0])  # type: ignore[arg-type]
-        made.fit(lesson, loader, once, ckpt_path=last, weights_only=True)
+        made = trainer(epochs=lessons.epochs, device="cpu", callbacks=[KeepEveryEpoch(folder, report)])
+        made.fit(lesson, loader, one_validation(), ckpt_path=last, weights_only=True)
     pupil.eval()
-    return {"loss": lesson.curve}
+    return lesson.curves
 
 
-class _Lesson(pl.LightningModule):
+class _Lesson(Lesson):
     def __init__(self, pupil: nn.Module, loss: Callable[[list[Tensor]], Tensor], lessons: Lessons) -> None:
         super().__init__()
         self.pupil, self.loss, self.lessons = pupil, loss, lessons
-        self.curve: dict[int, float] = {}
         self._losses: list[Tensor] = []
 
     def on_train_epoch_start(self) -> None:
@@ -235,34 +229,14 @@ class _Lesson(pl.LightningModule):
         return loss
 
     def validation_step(self, _: Any) -> None:
-        """Do nothing: Lightning goes on exactly where it was only after a validation."""
+        """Do nothing: there is nothing to validate on, only an epoch to end."""
 
     def on_validation_epoch_end(self) -> None:
-        self.curve[self.current_epoch + 1] = float(torch.stack(self._losses).mean())
+        self.curves.setdefault("loss", {})[self.current_epoch + 1] = float(torch.stack(self._losses).mean())
         self._losses.clear()
 
     def configure_optimizers(self) -> Any:
-        optimiser = torch.optim.AdamW(self.pupil.parameters(), self.lessons.learning_rate, weight_decay=0.01)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.lessons.learning_rate, total_steps=steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["curve"] = self.curve
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.curve = checkpoint["curve"]
-
-
-class _EveryEpoch(pl.Callback):
-    def __init__(self, folder: Path, report: Any) -> None:
-        self.folder, self.report = folder, report
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.report(trainer.global_step)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        trainer.save_checkpoint(self.folder / LAST)
+        return self.one_cycle(self.lessons.learning_rate, 0.01)
 
 
 class _RowsOf(Dataset[Any]):

@@ -214,9 +214,7 @@ def encode(
             if isinstance(described, TamisError):
                 missing.append(one_line(described))
                 continue
-            sound = described.sound
-            if sound.rate != sound_encoder.rate:
-                sound = resample(sound, sound_encoder.rate)
+            sound = resample(described.sound, sound_encoder.rate)
             digest.update(np.round(described.sound.samples * 2**15).astype(np.int32).tobytes())
             digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
             heard.append(sound_encoder.encode(sound.samples))

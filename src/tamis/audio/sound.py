@@ -157,16 +157,11 @@ def read(path: str | Path | Member, rate: int | None = None, limits: Limits = DE
             parts.append(mono)
     if not count:
         raise FileError(f"{path}: holds no sample; give a sound")
-    samples = np.concatenate(parts)
-    return (
-        Sound(samples, about.rate)
-        if rate in (None, about.rate)
-        else resample(Sound(samples, about.rate), int(rate or 0))
-    )
+    return resample(Sound(np.concatenate(parts), about.rate), about.rate if rate is None else rate)
 
 
 def resample(sound: Sound, rate: int) -> Sound:
-    """Convert a sound to another sample rate, band-limited.
+    """Convert a sound to another sample rate, band-limited; one that has it already is given back.
 
     Args:
         sound: Of any rate.
@@ -178,6 +173,8 @@ def resample(sound: Sound, rate: int) -> Sound:
     Source:
         libsoxr, quality HQ.
     """
+    if sound.rate == rate:
+        return sound
     try:
         import soxr
     except ModuleNotFoundError as error:

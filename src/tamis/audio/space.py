@@ -10,7 +10,7 @@ encoders below them are frozen and fetched by name, or tamis's own and then part
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,28 +73,26 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         Raises:
             ConfigError: If it is not the one that the head was trained on.
         """
-        if self.config.sound == OWN_SOUND:
-            return self.own_sound
-        if "sound" not in self._fetched:
-            self.use(load_sound_encoder(self.config.sound))
-        encoder = self._fetched["sound"]
+        encoder = self._encoder("sound", load_sound_encoder)
         assert isinstance(encoder, SoundEncoder)
         return encoder
 
     @property
     def text_encoder(self) -> TextEncoder:
-        """The encoder below the head of sentences, fetched when it is first needed.
-
-        Raises:
-            ConfigError: If it is not the one that the head was trained on.
-        """
-        if self.config.text == OWN_TEXT:
-            return self.own_text
-        if "text" not in self._fetched:
-            self.use(load_text_encoder(self.config.text))
-        encoder = self._fetched["text"]
+        """The encoder below the head of sentences, as `sound_encoder`."""
+        encoder = self._encoder("text", load_text_encoder)
         assert isinstance(encoder, TextEncoder)
         return encoder
+
+    def _encoder(
+        self, side: str, load: Callable[[str], SoundEncoder | TextEncoder]
+    ) -> SoundEncoder | TextEncoder | nn.Module:
+        if hasattr(self, f"own_{side}"):
+            own: nn.Module = getattr(self, f"own_{side}")
+            return own
+        if side not in self._fetched:
+            self.use(load(getattr(self.config, side)))
+        return self._fetched[side]
 
     def use(self, encoder: SoundEncoder | TextEncoder) -> JointSpace:
         """Give the space an encoder that is loaded already, such as a function of yours.
@@ -206,10 +204,10 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         Raises:
             ConfigError: If the names or fingerprints differ.
         """
-        for side, own in (("sound", OWN_SOUND), ("text", OWN_TEXT)):
-            name = getattr(self.config, side)
-            mine = (self.own_sound if side == "sound" else self.own_text).fingerprint if name == own else None
-            wanted = (name, mine or getattr(self.config, f"{side}_fingerprint"))
+        for side in ("sound", "text"):
+            own = getattr(self, f"own_{side}", None)
+            known = own.fingerprint if own is not None else getattr(self.config, f"{side}_fingerprint")
+            wanted = (getattr(self.config, side), known)
             found = (encoded.encoders[side], encoded.encoders[f"{side}_fingerprint"])
             if wanted != found:
                 raise ConfigError(
@@ -230,7 +228,7 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         heard = sound if isinstance(sound, Sound) else read(sound, rate)
         if not len(heard.samples):
             raise InputError("a sound holds no sample; give one that does")
-        return heard if heard.rate == rate else resample(heard, rate)
+        return resample(heard, rate)
 
     def _rows(self, sound: str | Path | Member | Sound) -> Float32[np.ndarray, "windows width"]:
         return self.sound_encoder.encode(self._heard(sound).samples)

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,9 +21,10 @@ from tamis.audio.data import Collection, Item, load, reader_of
 from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder
 from tamis.audio.evaluation import evaluate, retrieval, with_captions
 from tamis.audio.latents import Encoded, encode_collection
-from tamis.audio.objective import Objective, Pairs
+from tamis.audio.objective import Objective, Pairs, gathered
 from tamis.audio.space import JointSpace, averaged, new_space
 from tamis.core.errors import ConfigError, FileError, InputError
+from tamis.core.lightning import KeepEveryEpoch, Lesson, one_validation
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive, generator
@@ -180,13 +180,14 @@ def fit(
     losing = {"loss": loss.name, **_described(loss)}
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
         folder = Path(out if out is not None else scratch)
-        teacher = trainer(epochs=config.epochs, device=device, callbacks=[_EveryEpoch(folder, config.patience, report)])
+        teacher = trainer(
+            epochs=config.epochs, device=device, callbacks=[KeepEveryEpoch(folder, report, config.patience)]
+        )
         sets = {"train": data.dataset, "val": judged.dataset}
         last = claim(
             folder, {**told, **sets, "seed": config.seed, "loss": losing, "space": dataclasses.asdict(made.config)}
         )
-        once: Any = DataLoader([0])  # type: ignore[arg-type]
-        teacher.fit(lesson, _loader(data, config), once, ckpt_path=last, weights_only=True)
+        teacher.fit(lesson, _loader(data, config), one_validation(), ckpt_path=last, weights_only=True)
         best = folder / (BEST if val is not None else LAST)
         state = read_checkpoint(best)["state_dict"]
         made.load_state_dict({k.removeprefix("space."): v for k, v in state.items() if k.startswith("space.")})
@@ -207,8 +208,10 @@ def fit(
     return made, run
 
 
-class _Lesson(pl.LightningModule):
+class _Lesson(Lesson):
     """A space, a loss, and how well it finds validation pairs after every epoch."""
+
+    watched = "val_recall"
 
     def __init__(self, space: JointSpace, loss: Objective, config: TrainConfig, judged: Encoded) -> None:
         super().__init__()
@@ -217,7 +220,6 @@ class _Lesson(pl.LightningModule):
         with torch.random.fork_rng():
             torch.manual_seed(derive(config.seed, "audio", "loss"))
             loss.prepare(joint=told.joint, audio=told.sound_width, text=told.text_width)
-        self.curves: dict[str, dict[int, float]] = {"val_recall": {}}
         self._terms: dict[str, list[Tensor]] = {}
 
     def on_train_epoch_start(self) -> None:
@@ -237,7 +239,7 @@ class _Lesson(pl.LightningModule):
             text_latents=averaged(batch["sentences"], batch["sentences_mask"]),
             **views,
         )
-        terms = self.loss.terms(pairs) if self.trainer.world_size == 1 else {"loss": self.loss(pairs)}
+        terms = self.loss.terms(gathered(pairs))
         for name, term in terms.items():
             self._terms.setdefault(name, []).append(term.detach())
         return torch.stack(list(terms.values())).sum()
@@ -271,48 +273,9 @@ class _Lesson(pl.LightningModule):
             for name, value in zip(("tau_mean", "tau_min", "tau_max"), tau, strict=True):
                 self.curves.setdefault(name, {})[epoch] = value
 
-    def epochs_since_best(self) -> int:
-        """Count the epochs after the first that was best on validation."""
-        recalls = list(self.curves["val_recall"].values())
-        return len(recalls) - 1 - recalls.index(max(recalls)) if recalls else 0
-
     def configure_optimizers(self) -> Any:
         """Make AdamW and its one-cycle schedule."""
-        steps, rate = int(self.trainer.estimated_stepping_batches), self.config.learning_rate
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=self.config.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves."""
-        checkpoint["curves"] = self.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the curves up again."""
-        self.curves = checkpoint["curves"]
-
-
-class _EveryEpoch(pl.Callback):
-    """Keep the best weights, and all that is needed to go on; stop when the best is long ago; report progress."""
-
-    def __init__(self, folder: Path, patience: int | None, report: Any) -> None:
-        self.folder, self.patience, self.report = folder, patience, report
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        trainer.should_stop = self._enough(pl_module)  # of a training that had stopped already
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.report(trainer.global_step)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if pl_module.epochs_since_best() == 0:
-            trainer.save_checkpoint(self.folder / BEST)
-        trainer.save_checkpoint(self.folder / LAST)
-        trainer.should_stop = self._enough(pl_module)
-
-    def _enough(self, lesson: _Lesson) -> bool:
-        return self.patience is not None and lesson.epochs_since_best() >= self.patience
+        return self.one_cycle(self.config.learning_rate, self.config.weight_decay)
 
 
 class _Described(Dataset[Any]):

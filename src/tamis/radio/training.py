@@ -11,16 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from tamis.core.lightning import KeepEveryEpoch, Lesson
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive
-from tamis.core.training import BEST, LAST, Shuffle, claim, quietly, read_checkpoint, trainer
+from tamis.core.training import BEST, Shuffle, claim, quietly, read_checkpoint, trainer
 from tamis.radio.config import TrainConfig
 from tamis.radio.evaluation import evaluate
 from tamis.radio.network import Network, check_frames
@@ -60,14 +59,16 @@ def train(
     return fit(Objective(network, config), data, config, method=method, out=out, device=device)
 
 
-class Objective(pl.LightningModule):
+class Objective(Lesson):
     """Cross-entropy of randomly rotated frames; a subclass may add to it."""
+
+    watched = "val_accuracy"
 
     def __init__(self, network: Network, config: TrainConfig) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
-        self.curves: dict[str, dict[int, float]] = {"train_loss": {}, "val_accuracy": {}}
+        self.curves["train_loss"] = {}
         self._losses: list[torch.Tensor] = []
         self._right: list[torch.Tensor] = []
         self._predicted: set[int] = set()
@@ -113,28 +114,10 @@ class Objective(pl.LightningModule):
         self.curves["train_loss"][self.current_epoch + 1] = float(torch.stack(self._losses).mean())
         self._losses.clear()
 
-    def epochs_since_best(self) -> int:
-        """Count the epochs after the first that reached the highest validation accuracy."""
-        accuracies = list(self.curves["val_accuracy"].values())
-        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
-
     def configure_optimizers(self) -> Any:
         """Make AdamW and its one-cycle schedule."""
-        steps = int(self.trainer.estimated_stepping_batches)
-        rate = self.config.learning_rate
-        parameters = [p for p in self.parameters() if p.requires_grad]
         fused = self.config.precision == "float32"  # Lightning does not clip gradients of a fused one in bfloat16
-        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=self.config.weight_decay, fused=fused)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves."""
-        checkpoint["curves"] = self.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the curves up again."""
-        self.curves = checkpoint["curves"]
+        return self.one_cycle(self.config.learning_rate, self.config.weight_decay, fused=fused)
 
 
 def fit(
@@ -158,7 +141,7 @@ def fit(
         made = trainer(
             epochs=config.epochs,
             device=device,
-            callbacks=[_EveryEpoch(folder, config.patience, report)],
+            callbacks=[KeepEveryEpoch(folder, report, config.patience)],
             precision="bf16-mixed" if config.precision == "bfloat16" else "32-true",
         )
         last = claim(folder, _told(objective, data, {**_recipe(config), "seed": config.seed, **(extra or {})}))
@@ -227,28 +210,6 @@ def _loader(frames: Frames, batch: int, seed: int | None) -> DataLoader[Any]:
     sampler = None if seed is None else Shuffle(len(frames), seed)
     last = sampler is not None and len(frames) >= batch  # a last batch of one frame would upset batch normalisation
     return DataLoader(_Numbered(frames), batch, sampler=sampler, drop_last=last, collate_fn=lambda fetched: fetched)
-
-
-class _EveryEpoch(Callback):
-    """Keep the best weights, and all that is needed to go on; stop when the best is long ago; report progress."""
-
-    def __init__(self, folder: Path, patience: int | None, report: Any) -> None:
-        self.folder, self.patience, self.report = folder, patience, report
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        trainer.should_stop = self._enough(pl_module)  # of a training that had stopped already
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.report(trainer.global_step)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if pl_module.epochs_since_best() == 0:
-            trainer.save_checkpoint(self.folder / BEST)
-        trainer.save_checkpoint(self.folder / LAST)
-        trainer.should_stop = self._enough(pl_module)
-
-    def _enough(self, objective: Objective) -> bool:
-        return self.patience is not None and objective.epochs_since_best() >= self.patience
 
 
 def _warn_of_collapse(objective: Objective, method: str) -> None:

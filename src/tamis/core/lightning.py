@@ -1,0 +1,83 @@
+"""Parts of a training with pytorch-lightning: a lesson that keeps its curves, and a callback that keeps the lesson."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from tamis.core.training import BEST, LAST
+
+
+class Lesson(pl.LightningModule):
+    """What is trained, with learning curves that go into its checkpoints and out of them again."""
+
+    watched: str | None = None
+    """The curve whose highest point is the best epoch; None if every epoch is as good as the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.curves: dict[str, dict[int, float]] = {} if self.watched is None else {self.watched: {}}
+
+    def epochs_since_best(self) -> int:
+        """Count the epochs after the first that was best."""
+        reached = list(self.curves[self.watched].values()) if self.watched else []
+        return len(reached) - 1 - reached.index(max(reached)) if reached else 0
+
+    def one_cycle(self, rate: float, weight_decay: float, *, fused: bool = False) -> Any:
+        """Make AdamW and its one-cycle schedule, as `configure_optimizers` returns them.
+
+        Args:
+            rate: The highest learning rate.
+            weight_decay: Of AdamW.
+            fused: Whether AdamW runs in one kernel.
+        """
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=weight_decay, fused=fused)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves."""
+        checkpoint["curves"] = self.curves
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the curves up again."""
+        self.curves = checkpoint["curves"]
+
+
+class KeepEveryEpoch(pl.Callback):
+    """Keep the best weights, and all that is needed to go on; stop when the best is long ago; report progress.
+
+    It keeps them after a validation: a checkpoint of the end of a training epoch does not go on exactly where it was.
+    """
+
+    def __init__(self, folder: Path, report: Any, patience: int | None = None) -> None:
+        self.folder, self.report, self.patience = folder, report, patience
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Stop a training that had stopped already."""
+        trainer.should_stop = self._enough(pl_module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Report the step."""
+        self.report(trainer.global_step)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Keep the checkpoints, and see whether it is enough."""
+        if pl_module.watched and pl_module.epochs_since_best() == 0:
+            trainer.save_checkpoint(self.folder / BEST)
+        trainer.save_checkpoint(self.folder / LAST)
+        trainer.should_stop = self._enough(pl_module)
+
+    def _enough(self, lesson: Lesson) -> bool:
+        return self.patience is not None and lesson.epochs_since_best() >= self.patience
+
+
+def one_validation() -> DataLoader[Any]:
+    """Give a validation of one empty step, for lessons that look at a whole set when it ends."""
+    return DataLoader([0])  # type: ignore[arg-type]
