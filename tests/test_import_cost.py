@@ -20,6 +20,8 @@ def heavy_imports(code: str) -> str:
         "tamis.vision.models",
         "tamis.language",
         "tamis.language.corpus",
+        "tamis.audio",
+        "tamis.audio.models",
         "tamis.radio",
         "tamis.radio.methods",
         "tamis.core.results",
@@ -36,6 +38,8 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
     [
         "--help",
         "--version",
+        "audio --help",
+        "audio train --help",
         "vision --help",
         "language --help",
         "language cover --help",

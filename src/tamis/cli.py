@@ -28,12 +28,13 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 import tamis
 from tamis.core.errors import ConfigError, FileError, MissingExtraError, TamisError, nearest, one_line
+from tamis.core.options import Json
 
 if TYPE_CHECKING:
     from tamis.core.models import WheelModel
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 DOMAINS = ("audio", "language", "radio", "vision")
 _TRAPS = ("torchvision", "torchaudio")
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 app = App(
     name="tamis",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter, validators
+from cyclopts import App, Parameter
 
 from tamis.audio.config import TrainConfig
+from tamis.core.options import Count, File, Folder, Json
 
 if TYPE_CHECKING:
     from tamis.audio.data import Collection
@@ -28,10 +29,6 @@ data = App(
 )
 app.command(data)
 
-Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-File = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
-Folder = Annotated[Path, Parameter(validator=validators.Path(file_okay=False))]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 _EFFECTS = "effects"
 
 

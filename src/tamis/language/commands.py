@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
+from tamis.core.options import Count, File, Json
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -35,9 +37,6 @@ review = App(
 app.command(data)
 app.command(review)
 
-Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-File = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 Many = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
 Seconds = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter, validators
+from cyclopts import App, Parameter
 
+from tamis.core.options import Count, File, Folder, Json
 from tamis.radio.config import PRESETS, SKDConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ data = App(
 )
 app.command(data)
 
-Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-File = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
-Folder = Annotated[Path, Parameter(validator=validators.Path(file_okay=False))]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 Numbers = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 

@@ -14,24 +14,21 @@ from jaxtyping import Int
 
 from tamis.core.seed import derive
 from tamis.vision.dice import Dice
-from tamis.vision.lettering import WORDS
 from tamis.vision.scenes import (
     CELLS,
     HUES,
     LABELS,
     OBJECTS,
     SIZE_PX,
-    TRAITS,
     Scenes,
     backdrop,
-    cast,
     distract,
-    handicap,
     join,
     label,
     numbers,
     paint,
-    pairs,
+    things,
+    written,
 )
 
 TILES = 2
@@ -59,27 +56,20 @@ def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
 def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
     dice = Dice(derive(seed, "canvases", split), index)
     new = split == "ood"
-    present, copies = cast(dice, new)
-    hard, size = handicap(dice, new)
-    repeated = 2 + dice.below(2)
-    color, shape = pairs(dice, repeated, copies, new)
-    traits = {"size": size, "texture": dice.below(len(TRAITS["texture"]), OBJECTS), "color": color, "shape": shape}
-    traits = {name: np.where(present, traits[name], -1).astype(np.int8) for name in TRAITS}
+    present, hard, facts = things(dice, new)
 
     lots = dice.uniform(TILES, len(CELLS))
     seats = lots.reshape(len(index), -1).argsort(axis=1, kind="stable")
     places = np.where(present, seats[:, :OBJECTS], -1)
-    written = np.arange(LABELS) < np.array([0, 0, 1, 1, 2])[dice.below(5)][:, None]
-    words = np.where(written, dice.below(len(WORDS), LABELS), -1).astype(np.int8)
-    label_colors = np.where(written, np.arange(LABELS) ^ dice.below(2)[:, None], -1).astype(np.int8)
-    label_places = np.where(written, seats[:, OBJECTS : OBJECTS + LABELS], -1)
+    there, words, label_colors = written(dice)
+    label_places = np.where(there, seats[:, OBJECTS : OBJECTS + LABELS], -1)
 
     hue = dice.below(len(HUES))
     pictures, distractors, object_patches, label_patches = [], [], [], []
     for tile in range(TILES):
         images = backdrop(dice, hue)
         distractors.append(distract(dice, images, lots[:, tile].argmax(axis=1), hard, new))  # no thing sits there
-        object_patches.append(paint(dice, images, traits, _inside(places, tile), hard, SIZE_PX[split]))
+        object_patches.append(paint(dice, images, facts["traits"], _inside(places, tile), hard, SIZE_PX[split]))
         label_patches.append(label(dice, images, words, label_colors, _inside(label_places, tile)))
         pictures.append(images)
     return Scenes(
@@ -87,11 +77,8 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
         split=split,
         index=index,
         images=np.concatenate(pictures, axis=3),
-        traits=traits,
+        **facts,
         cells=_cells(places),
-        hard=hard.astype(np.int8),
-        repeated=repeated.astype(np.int8),
-        copies=copies.astype(np.int8),
         hue=hue.astype(np.int8),
         words=words,
         label_colors=label_colors,

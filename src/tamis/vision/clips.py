@@ -18,7 +18,6 @@ from tamis.core.errors import ConfigError
 from tamis.core.seed import derive
 from tamis.vision import questions
 from tamis.vision.dice import Dice
-from tamis.vision.lettering import WORDS
 from tamis.vision.questions import Pool, Questions, choose, one_of, phrases, unique
 from tamis.vision.scenes import (
     CELLS,
@@ -29,14 +28,13 @@ from tamis.vision.scenes import (
     TRAITS,
     Scenes,
     backdrop,
-    cast,
     distract,
-    handicap,
     join,
     label,
     numbers,
     paint,
-    pairs,
+    things,
+    written,
 )
 
 FRAMES = 3
@@ -84,12 +82,7 @@ def draw(seed: int, split: str, start: int, stop: int) -> Clips:
 
 def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Clips:
     dice = Dice(derive(seed, "clips", split), index)
-    present, copies = cast(dice, False)
-    hard, size = handicap(dice, False)
-    repeated = 2 + dice.below(2)
-    color, shape = pairs(dice, repeated, copies, False)
-    traits = {"size": size, "texture": dice.below(len(TRAITS["texture"]), OBJECTS), "color": color, "shape": shape}
-    traits = {name: np.where(present, traits[name], -1).astype(np.int8) for name in TRAITS}
+    present, hard, facts = things(dice, False)
 
     mover, way = dice.below(present.sum(axis=1)), dice.below(len(WAYS) - 1)
     lane = np.arange(3) * np.where(way < 2, 1, 3)[:, None] + (dice.below(3) * np.where(way < 2, 3, 1))[:, None]
@@ -100,10 +93,8 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Clips:
     free = lots.argsort(axis=1, kind="stable")[:, : len(CELLS) - 3]
     others = np.arange(OBJECTS) - (np.arange(OBJECTS) > mover[:, None])  # the mover takes none of the free cells
     seats = np.where(present, np.take_along_axis(free, np.minimum(others, 5), axis=1), -1)
-    written = np.arange(LABELS) < np.array([0, 0, 1, 1, 2])[dice.below(5)][:, None]
-    words = np.where(written, dice.below(len(WORDS), LABELS), -1).astype(np.int8)
-    label_colors = np.where(written, np.arange(LABELS) ^ dice.below(2)[:, None], -1).astype(np.int8)
-    label_cells = np.where(written, free[:, 3 : 3 + LABELS], -1).astype(np.int8)
+    there, words, label_colors = written(dice)
+    label_cells = np.where(there, free[:, 3 : 3 + LABELS], -1).astype(np.int8)
 
     hue = dice.below(len(HUES))
     ground = backdrop(dice, hue)
@@ -112,7 +103,7 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Clips:
     for frame in range(FRAMES):
         images, same = ground.copy(), copy.copy(dice)  # the same rolls for every frame
         cells = np.where(np.arange(OBJECTS) == mover[:, None], route[:, frame, None], seats).astype(np.int8)
-        object_patches.append(paint(same, images, traits, cells, hard, SIZE_PX[split]))
+        object_patches.append(paint(same, images, facts["traits"], cells, hard, SIZE_PX[split]))
         label_patches.append(label(same, images, words, label_colors, label_cells))
         frames.append(images)
     return Clips(
@@ -120,11 +111,8 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Clips:
         split=split,
         index=index,
         images=np.concatenate(frames, axis=3),
-        traits=traits,
+        **facts,
         cells=cells,
-        hard=hard.astype(np.int8),
-        repeated=repeated.astype(np.int8),
-        copies=copies.astype(np.int8),
         hue=hue.astype(np.int8),
         words=words,
         label_colors=label_colors,

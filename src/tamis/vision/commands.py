@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter, validators
+from cyclopts import App, Parameter
 
 from tamis.core.budget import Budget
 from tamis.core.errors import FileError, one_line
+from tamis.core.options import Count, Json
 from tamis.vision.config import TinyConfig, TinyTraining
 
 app = App(
@@ -19,9 +20,6 @@ app = App(
     help="Make vision-language models fast by keeping only the image tokens that matter.",
     help_epilogue="Example: tamis vision prune photo.jpg --keep 10% --out kept",
 )
-
-Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
 @app.command(help_epilogue="Example: tamis vision prune holiday/ --keep 25%,10% --method fastervlm,tamis --out kept")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8, UInt8
@@ -159,22 +159,52 @@ def join(pieces: Sequence[Drawn]) -> Drawn:
     return kind(**joined)
 
 
-def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
-    dice = Dice(derive(seed, "scenes", split), index)
-    new = split == "ood"
+class Things(NamedTuple):
+    """What a scene is to show, before anything has its place."""
+
+    present: Bool[np.ndarray, "scenes objects"]
+    """Which objects there are."""
+    hard: Int[np.ndarray, " scenes"]
+    """How answers are hidden."""
+    facts: dict[str, Any]
+    """Traits, `hard`, `repeated` and `copies`, as `Scenes` holds them."""
+
+
+def things(dice: Dice, new: bool) -> Things:
+    """Roll the objects of scenes and their traits.
+
+    Args:
+        dice: Of the scenes.
+        new: Whether they are of the split `ood`.
+    """
     present, copies = cast(dice, new)
     hard, size = handicap(dice, new)
     repeated = 2 + dice.below(2)
-    color, shape = pairs(dice, repeated, copies, new)
-    traits = {"size": size, "texture": dice.below(len(TEXTURES), OBJECTS), "color": color, "shape": shape}
-    traits = {name: np.where(present, traits[name], -1).astype(np.int8) for name in TRAITS}
+    color, shape = _pairs(dice, repeated, copies, new)
+    rolled = {"size": size, "texture": dice.below(len(TEXTURES), OBJECTS), "color": color, "shape": shape}
+    traits = {name: np.where(present, rolled[name], -1).astype(np.int8) for name in TRAITS}
+    small = {"hard": hard, "repeated": repeated, "copies": copies}
+    return Things(present, hard, {"traits": traits, **{name: rolls.astype(np.int8) for name, rolls in small.items()}})
 
+
+def written(
+    dice: Dice,
+) -> tuple[Bool[np.ndarray, "scenes labels"], Int8[np.ndarray, "scenes labels"], Int8[np.ndarray, "scenes labels"]]:
+    """Roll the labels of scenes: which there are, their words and their colours."""
+    there = np.arange(LABELS) < np.array([0, 0, 1, 1, 2])[dice.below(5)][:, None]
+    words = np.where(there, dice.below(len(WORDS), LABELS), -1).astype(np.int8)
+    colors = np.where(there, np.arange(LABELS) ^ dice.below(2)[:, None], -1).astype(np.int8)
+    return there, words, colors
+
+
+def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
+    dice = Dice(derive(seed, "scenes", split), index)
+    new = split == "ood"
+    present, hard, facts = things(dice, new)
     seats = dice.uniform(len(CELLS)).argsort(axis=1, kind="stable")
     cells = np.where(present, seats[:, :OBJECTS], -1).astype(np.int8)
-    written = np.arange(LABELS) < np.array([0, 0, 1, 1, 2])[dice.below(5)][:, None]
-    words = np.where(written, dice.below(len(WORDS), LABELS), -1).astype(np.int8)
-    label_colors = np.where(written, np.arange(LABELS) ^ dice.below(2)[:, None], -1).astype(np.int8)
-    label_cells = np.where(written, seats[:, OBJECTS : OBJECTS + LABELS], -1).astype(np.int8)
+    there, words, label_colors = written(dice)
+    label_cells = np.where(there, seats[:, OBJECTS : OBJECTS + LABELS], -1).astype(np.int8)
 
     hue = dice.below(len(HUES))
     images = backdrop(dice, hue)
@@ -184,16 +214,13 @@ def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:
         split=split,
         index=index,
         images=images,
-        traits=traits,
+        **facts,
         cells=cells,
-        hard=hard.astype(np.int8),
-        repeated=repeated.astype(np.int8),
-        copies=copies.astype(np.int8),
         hue=hue.astype(np.int8),
         words=words,
         label_colors=label_colors,
         label_cells=label_cells,
-        object_patches=paint(dice, images, traits, cells, hard, SIZE_PX[split]),
+        object_patches=paint(dice, images, facts["traits"], cells, hard, SIZE_PX[split]),
         label_patches=label(dice, images, words, label_colors, label_cells),
         distractor_patches=distractors,
     )
@@ -235,7 +262,7 @@ def handicap(dice: Dice, new: bool) -> tuple[Int[np.ndarray, " scenes"], Int[np.
     return hard, size
 
 
-def pairs(
+def _pairs(
     dice: Dice, repeated: Int[np.ndarray, " scenes"], copies: Int[np.ndarray, " scenes"], new: bool
 ) -> tuple[Int[np.ndarray, "scenes objects"], Int[np.ndarray, "scenes objects"]]:
     """Choose colours and shapes: any pair that is not held out, with the repeated trait where it belongs only.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -147,6 +147,29 @@ def _numbers() -> dict[str, int]:
 def tokens_of(text: str) -> tuple[int, ...]:
     """Turn words and marks, separated by spaces, into tokens."""
     return tuple(_numbers()[word] for word in text.split())
+
+
+def graded(
+    logits: Float[Tensor, "rows room words"], packed: Mapping[str, Tensor], asked: questions.Questions
+) -> list[tuple[str, bool]]:
+    """Say for each question that was packed what kind it is of, and whether its answer is right.
+
+    Args:
+        logits: Of what follows each text token.
+        packed: From `pack`.
+        asked: The questions.
+    """
+    places = packed["questions"] >= 0
+    hits = (logits.argmax(2) == packed["labels"])[places].tolist()
+    return [(asked.kind[number], hit) for number, hit in zip(packed["questions"][places].tolist(), hits, strict=True)]
+
+
+def shares(grades: Iterable[tuple[str, bool]]) -> dict[str, float]:
+    """Give the share of right answers of each kind, in the order in which kinds come."""
+    of_kind: dict[str, list[bool]] = {}
+    for kind, hit in grades:
+        of_kind.setdefault(kind, []).append(hit)
+    return {kind: sum(hits) / len(hits) for kind, hits in of_kind.items()}
 
 
 def prompts(

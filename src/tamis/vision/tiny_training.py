@@ -13,7 +13,6 @@ Two stages, as LLaVA has them:
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -28,12 +27,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from tamis.core.lightning import Lesson
 from tamis.core.progress import progress
 from tamis.core.seed import derive
 from tamis.core.training import LAST, claim, quietly, trainer
 from tamis.vision.config import TinyConfig, TinyTraining
 from tamis.vision.tiny import build
-from tamis.vision.tiny_data import KINDS, NAMED, Kind, batch, pack, read
+from tamis.vision.tiny_data import KINDS, NAMED, Kind, batch, graded, pack, read, shares
 
 TAUGHT: tuple[Kind, ...] = ("scenes", "sprites")
 """Kinds of scenes that the model is taught."""
@@ -108,14 +108,13 @@ def fit(
         made.fit(pupil, ckpt_path=claim(folder, told), weights_only=True)
 
 
-class Pupil(pl.LightningModule):
+class Pupil(Lesson):
     """The model with the heads that its training needs, and its losses."""
 
     def __init__(self, config: TinyConfig, training: TinyTraining) -> None:
         super().__init__()
         self.model = build(config, training.seed)
         self.training_config = training
-        self.curves: dict[str, dict[int, float]] = {}
         facts = {kind: KINDS[kind].facts for kind in TAUGHT}
         with torch.random.fork_rng():
             torch.manual_seed(derive(training.seed, "heads"))
@@ -236,8 +235,7 @@ class Pupil(pl.LightningModule):
     def examine(self, split: str, size: int) -> dict[str, float]:
         """Measure the accuracy of each kind of question, with all image tokens."""
         self.eval()
-        right: Counter[str] = Counter()
-        asked: Counter[str] = Counter()
+        grades = []
         for kind in TAUGHT:
             of = KINDS[kind]
             scenes = of.draw(self.training_config.seed, split, 0, size)
@@ -246,22 +244,9 @@ class Pupil(pl.LightningModule):
             images = torch.from_numpy(scenes.images).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16):
                 logits = self.read(self.see(images)[0], data["ids"], data["segments"], data["positions"])
-            places = data["questions"] >= 0
-            hits = (logits.argmax(2) == data["labels"])[places].tolist()
-            for number, hit in zip(data["questions"][places].tolist(), hits, strict=True):
-                name = f"{kind}/{questions.kind[number]}"
-                asked[name] += 1
-                right[name] += hit
+            grades += [(f"{kind}/{of_question}", hit) for of_question, hit in graded(logits, data, questions)]
         self.train()
-        return {name: right[name] / count for name, count in asked.items()}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves."""
-        checkpoint["curves"] = self.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the curves up again."""
-        self.curves = checkpoint["curves"]
+        return shares(grades)
 
 
 def cycle(step: int, steps: int) -> float:

@@ -6,21 +6,20 @@ The tower stays as it is. Projector and language model are taught as in the seco
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tamis.core.errors import ConfigError
+from tamis.core.lightning import Lesson
 from tamis.core.seed import derive
 from tamis.vision.questions import merged
-from tamis.vision.tiny_data import KINDS, Kind, pack
+from tamis.vision.tiny_data import KINDS, Kind, graded, pack, shares
 from tamis.vision.tiny_training import cycle, fit
 from tamis.vision.tiny_variants import as_next, as_video, order_of, read_units, units
 from tamis.vision.tower import look
@@ -92,7 +91,7 @@ def train_variant(
     return model.to("cpu").eval(), pupil.curves
 
 
-class VariantPupil(pl.LightningModule):
+class VariantPupil(Lesson):
     """The variant of which projector and language model are trained."""
 
     def __init__(self, variant: Variant, tiny: Any, training: VariantTraining) -> None:
@@ -100,7 +99,6 @@ class VariantPupil(pl.LightningModule):
         self.kind = _KINDS[variant]
         self.model: Any = as_next(tiny) if variant == "tiles" else as_video(tiny)
         self.training_config = training
-        self.curves: dict[str, dict[int, float]] = {}
         self.order = order_of(self.model)
         self._losses: list[Tensor] = []
         for name, parameter in self.model.named_parameters():
@@ -121,11 +119,7 @@ class VariantPupil(pl.LightningModule):
 
     def train_dataloader(self) -> Any:
         """Give the lessons of the round that begins."""
-        return self.train_dataloader_of(self.current_epoch)
-
-    def train_dataloader_of(self, number: int) -> Any:
-        """Give the lessons of a round."""
-        return _Round(self.kind, self.training_config, number * self.training_config.round_steps)
+        return _Round(self.kind, self.training_config, self.current_epoch * self.training_config.round_steps)
 
     def training_step(self, data: dict[str, Tensor]) -> Tensor:
         """Give the loss of a batch."""
@@ -154,29 +148,16 @@ class VariantPupil(pl.LightningModule):
     def examine(self, split: str, size: int) -> dict[str, float]:
         """Measure the accuracy of each kind of question, with all image tokens."""
         self.eval()
-        right: Counter[str] = Counter()
-        asked: Counter[str] = Counter()
+        grades = []
         of = KINDS[self.kind]
         for start in range(0, size, self.training_config.batch):
             drawn = of.draw(self.training_config.seed, split, start, min(start + self.training_config.batch, size))
             questions = of.ask(drawn)
             data = {key: part.to(self.device) for key, part in pack(questions, len(drawn), of.room).items()}
             logits = self.read(torch.from_numpy(drawn.images).to(self.device), data)
-            places = data["questions"] >= 0
-            hits = (logits.argmax(2) == data["labels"])[places].tolist()
-            for number, hit in zip(data["questions"][places].tolist(), hits, strict=True):
-                asked[questions.kind[number]] += 1
-                right[questions.kind[number]] += hit
+            grades += graded(logits, data, questions)
         self.train()
-        return {name: right[name] / count for name, count in asked.items()}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves."""
-        checkpoint["curves"] = self.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the curves up again."""
-        self.curves = checkpoint["curves"]
+        return shares(grades)
 
 
 class _Round:
