@@ -119,7 +119,11 @@ class VariantPupil(Lesson):
 
     def train_dataloader(self) -> Any:
         """Give the lessons of the round that begins."""
-        return _Round(self.kind, self.training_config, self.current_epoch * self.training_config.round_steps)
+        return self.train_dataloader_of(self.current_epoch)
+
+    def train_dataloader_of(self, number: int) -> Any:
+        """Give the lessons of a round."""
+        return _Round(self.kind, self.training_config, number * self.training_config.round_steps)
 
     def training_step(self, data: dict[str, Tensor]) -> Tensor:
         """Give the loss of a batch."""
