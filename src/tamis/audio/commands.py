@@ -282,7 +282,8 @@ def evaluate(
         out: Folder of the report (index.html) and the result lines (runs.jsonl).
         json: Print the result lines as a JSON array.
     """
-    from tamis.audio.evaluation import judge, judged_report, judged_table
+    from tamis.audio.evaluation import judge
+    from tamis.audio.evaluation_report import judged_report, judged_table
     from tamis.core.files import write_whole
 
     collection = options.collection(dataset)
