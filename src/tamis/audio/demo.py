@@ -62,7 +62,12 @@ def run(out: Path) -> Path:
     page.add(Section("Which sound does a sentence mean?"), table)
     page.add(Section("At which second?"))
     said = {clip.label: clip.phrases[0] for clip in clips}
-    page.add(*(moment_picture(space, mixtures[i], said) for i in _examples(mixtures)))
+    page.add(
+        "Bands are where the sounds are, lines how near their sentences come. Faint noise comes near to some sentence "
+        "too, so `tamis audio locate` puts windows in which nothing sounds last."
+    )
+    for i in _examples(mixtures):
+        page.add(f"“{mixtures[i].captions[0]}”", moment_picture(space, mixtures[i], said))
     page.add(Section("Single sounds"), naming_table(clips, ranks))
     page.add(Details("Every sentence", "\n".join(captions)))
     table.print()
@@ -113,11 +118,7 @@ def moment_picture(space: JointSpace, mixture: Mixture, said: Mapping[str, str])
                     above.axvspan(event.start_s, event.end_s, color=PALETTE[number], alpha=0.25, linewidth=0)
         below.set(xlabel="seconds", ylabel="cosine", xlim=(0, len(mixture.samples) / RATE))
         below.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        picture = Picture.of(
-            figure,
-            f"How near sentences are to a sound over time: {mixture.captions[0]}",
-            f"“{mixture.captions[0]}”: bands are where the sounds are, lines how near their sentences come.",
-        )
+        picture = Picture.of(figure, f"How near sentences are to a sound over time: {mixture.captions[0]}")
         pyplot.close(figure)
     return picture
 
