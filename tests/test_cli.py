@@ -208,7 +208,7 @@ def test_models_are_listed_shown_pulled_and_removed(
 def test_results_prints_a_table_or_every_line_as_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tamis.core.results._source_state", lambda: ("ab12cd3", False))
+    monkeypatch.setattr("tamis.core.results.source_state", lambda: ("ab12cd3", False))
     lines = [
         Run.measured("vision/toy", method, dataset="d@sha256:0", split="test", n=2, metrics={"accuracy": x}, seconds=1)
         for method, x in (("random", 0.25), ("fastervlm", 0.75))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tamis.audio.data import Collection, load
+from tamis.audio.data import Collection, Item, load, shared
 from tamis.audio.latents import Described, of_collection
 from tamis.audio.sound import Member, probe, read
 from tamis.core.errors import ConfigError, FileError, LimitError
@@ -62,7 +62,7 @@ def test_clotho(tmp_path: Path, nested: bool) -> None:
     first, second = got.items
     assert first.path == audio / "Rain, heavy_ roof.wav"
     assert first.captions == ("rain falls", "it rains", "drops, many", "water", "a storm")
-    assert (first.source, second.source) == ("123", "dog's bark.wav")
+    assert (first.sources, second.sources) == (("123",), ("dog's bark.wav",))
     assert got.missing == ("dog's bark.wav",)
     assert got.report() == "clotho-evaluation: 1 of 2 clips, 5 captions; 1 clips have no audio (dog's bark.wav)"
 
@@ -104,7 +104,8 @@ def test_macs(tmp_path: Path) -> None:
     )
     put(tmp_path / "audio/airport-barcelona-0-0-a.wav")
     (item,) = load("macs", tmp_path).here
-    assert (item.captions, item.labels, item.source) == (("people talk", "steps"), ("airport",), "airport-barcelona-0")
+    assert (item.captions, item.labels) == (("people talk", "steps"), ("airport",))
+    assert item.sources == ("airport-barcelona-0",)
     put(tmp_path / "MACS.yaml", "files:\n- name: x\n")
     with pytest.raises(FileError, match="not MACS' table"):
         load("macs", tmp_path)
@@ -126,9 +127,9 @@ def test_esc50_and_its_folds(tmp_path: Path) -> None:
     put(tmp_path / "audio/1-100-A-0.wav")
     put(tmp_path / "audio/2-200-B-1.ogg")
     whole, second = load("esc50", tmp_path), load("esc50", tmp_path, "2")
-    assert [(item.labels, item.source, item.fold) for item in whole.here] == [
-        (("crying baby",), "100", 1),
-        (("dog",), "200", 2),
+    assert [(item.labels, item.sources, item.fold) for item in whole.here] == [
+        (("crying baby",), ("100",), 1),
+        (("dog",), ("200",), 2),
     ]
     assert [item.id for item in second.items] == ["2-200-B-1.wav"]
     with pytest.raises(ConfigError, match="'3'; esc50 has the folds 1, 2"):
@@ -143,8 +144,8 @@ def test_esc10_with_titles(tmp_path: Path) -> None:
         "folder,file,fold,title,url,licence\n001 - Dog bark,1-100032-A.ogg,1,rose_bark.wav,u,CC0\n",
     )
     dog, rain = load("esc10", tmp_path).here
-    assert (dog.captions, dog.labels, dog.source, dog.fold) == (("rose_bark.wav",), ("dog bark",), "100032", 1)
-    assert (rain.captions, rain.labels, rain.source, rain.fold) == ((), ("rain",), "5", 4)
+    assert (dog.captions, dog.labels, dog.sources, dog.fold) == (("rose_bark.wav",), ("dog bark",), ("100032",), 1)
+    assert (rain.captions, rain.labels, rain.sources, rain.fold) == ((), ("rain",), ("5",), 4)
     put(tmp_path / "003 - Sea/a-b-c.ogg")
     with pytest.raises(FileError, match="expected a name such as"):
         load("esc10", tmp_path)
@@ -157,7 +158,7 @@ def test_the_real_esc10_never_has_one_source_in_two_folds() -> None:
     assert all(item.captions for item in got.items)
     folds: dict[str, set[int | None]] = {}
     for item in got.items:
-        folds.setdefault(item.source, set()).add(item.fold)
+        folds.setdefault(item.sources[0], set()).add(item.fold)
     assert len(folds) == 245
     assert all(len(one) == 1 for one in folds.values())
 
@@ -173,7 +174,7 @@ def test_fsd50k(tmp_path: Path) -> None:
     )
     put(tmp_path / "FSD50K.dev_audio/64.wav")
     (item,) = load("fsd50k", tmp_path, "train").items
-    assert (item.captions, item.labels, item.source) == (("rain on tin",), ("Rain", "Water"), "u")
+    assert (item.captions, item.labels, item.sources) == (("rain on tin",), ("Rain", "Water"), ("u",))
     assert [one.id for one in load("fsd50k", tmp_path, "dev").items] == ["64", "7"]
 
 
@@ -202,19 +203,43 @@ def test_a_list_of_json_lines(tmp_path: Path) -> None:
         '{"path": "b.wav", "caption_1": "z", "caption_2": ""}\n',
     )
     got = load("jsonl", listed)
-    assert [(item.captions, item.source) for item in got.items] == [(("x", "y"), "s"), (("z",), "b.wav")]
+    assert [(item.captions, item.sources) for item in got.items] == [(("x", "y"), ("s",)), (("z",), ("b.wav",))]
     assert got.missing == ("b.wav",)
 
 
-def test_a_table_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
-    put(tmp_path / "secret.wav")
-    root = tmp_path / "root"
-    put(
-        root / "metadata.csv",
-        f"file_name,text\n../secret.wav,a\n{tmp_path}/secret.wav,b\nlink.wav,c\n{'x' * 5000}.wav,d\n",
-    )
-    (root / "link.wav").symlink_to(tmp_path / "secret.wav")
-    assert len(load("folder", root).missing) == 4
+@pytest.mark.parametrize("name", ["../secret.wav", "ABSOLUTE", "link.wav"])
+def test_a_table_cannot_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    secret = put(tmp_path / "secret.wav")
+    table = put(tmp_path / "root/metadata.csv", f"file_name,text\n{name.replace('ABSOLUTE', str(secret))},a\n")
+    (table.parent / "link.wav").symlink_to(secret)
+    with pytest.raises(FileError, match=r"lies outside of .*root; put the list above the sounds"):
+        load("folder", table.parent)
+    put(table, f"file_name,text\n{'x' * 5000}.wav,d\n")
+    assert len(load("folder", table.parent).missing) == 1
+
+
+def test_a_file_is_one_clip_however_it_is_spelt(tmp_path: Path) -> None:
+    put(tmp_path / "sub/a.wav")
+    rows = "sub/a.wav,a bell\n./sub/../sub/a.wav,a gong\n"
+    for name, got in (
+        ("csv", load("csv", put(tmp_path / "pairs.csv", f"audio,caption\n{rows}"))),
+        ("folder", load("folder", put(tmp_path / "metadata.csv", f"file_name,caption\n{rows}").parent)),
+    ):
+        assert [(item.id, item.captions) for item in got.items] == [("sub/a.wav", ("a bell", "a gong"))], name
+    other = load("csv", put(tmp_path / "other.csv", f"audio,caption\n{tmp_path}/sub/a.wav,a chime\n"))
+    assert shared(got, other) == (f"{tmp_path}/sub/a.wav",)
+    assert shared(got, Collection("none", (Item("b", None, ("x",)),))) == ()
+
+
+def test_blank_captions_say_nothing(tmp_path: Path) -> None:
+    table = put(tmp_path / "pairs.csv", "audio,caption_1,caption_2\na.wav,  , a bell \nb.wav,,\t\n")
+    assert [item.captions for item in load("csv", table).items] == [("a bell",), ()]
+
+
+def test_a_mixture_names_all_its_recordings(tmp_path: Path) -> None:
+    put(tmp_path / "metadata.jsonl", json.dumps({"file_name": "a.wav", "captions": ["x"], "sources": ["one", "two"]}))
+    assert [item.sources for item in load("folder", tmp_path).items] == [("one", "two")]
+    assert Item("a.wav", None, ()).sources == ("a.wav",)
 
 
 def test_rows_of_one_file_are_one_clip(tmp_path: Path) -> None:
@@ -224,9 +249,9 @@ def test_rows_of_one_file_are_one_clip(tmp_path: Path) -> None:
         'path,caption,caption_2,source\nsub/a.wav,a bell,"a gong, near",s\nb.wav,rain,,\nsub/a.wav,ringing,,t\n',
     )
     got = load("csv", table)
-    assert [(item.id, item.captions, item.source) for item in got.items] == [
-        ("sub/a.wav", ("a bell", "a gong, near", "ringing"), "s"),
-        ("b.wav", ("rain",), "b.wav"),
+    assert [(item.id, item.captions, item.sources) for item in got.items] == [
+        ("sub/a.wav", ("a bell", "a gong, near", "ringing"), ("s",)),
+        ("b.wav", ("rain",), ("b.wav",)),
     ]
     assert got.here[0].path == tmp_path / "sub/a.wav"
     assert got.report() == "pairs: 1 of 2 clips, 3 captions; 1 clips have no audio (b.wav)"
@@ -243,7 +268,7 @@ def test_a_table_of_pairs_names_its_files_in_one_of_three_ways(tmp_path: Path, c
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("sound,caption\na.wav,x\n", r"pairs\.csv: row 1: has none of audio, path and file_name"),
+        ("sound,caption\na.wav,x\n", r"pairs\.csv: row 1: has none of audio, path, file_name"),
         ("audio,caption\na.wav,x\n,y\n", r"pairs\.csv: row 2: has none of audio"),
         ("audio,description\na.wav,x\n", r"pairs\.csv:1: the header has none of caption, captions, text and caption_1"),
         ("audio,caption\na.wav\n", r"pairs\.csv:2: has not 2 fields"),
@@ -326,7 +351,7 @@ def test_a_webdataset_is_read_where_it_lies(tmp_path: Path) -> None:
         ("deep/01/x/0", ()),
     ]
     assert got.missing == ("00/y",)
-    assert len({item.source for item in got.items}) == 7
+    assert len({item.sources for item in got.items}) == 7
     for item in got.here:
         assert isinstance(item.path, Member)
         sound = read(item.path)

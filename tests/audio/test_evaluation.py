@@ -73,6 +73,7 @@ def test_a_moment_counts_within_the_tolerance_only() -> None:
     single = data.subset([0], "one")
     right = moments(windows, centres, single, {**queries, two: last}, sounding, tolerance_s=0.1)
     assert right.within.tolist() == [1.0, 1.0]
+    assert right.sounds.tolist() == [0, 0]
     wrong = moments(windows, centres, single, {**queries, one: last}, sounding, tolerance_s=0.1)
     assert wrong.within.tolist() == [0.0, 0.0]
     assert right.by_chance == pytest.approx((5 / 8 + 5 / 8) / 2)

@@ -7,8 +7,9 @@ import pytest
 from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded, spectrum
 
 from tamis.audio.data import Collection, Item
-from tamis.audio.latents import Encoded, Rows, encode, encode_collection, joined
-from tamis.core.errors import ConfigError, FileError, InputError
+from tamis.audio.latents import Described, Encoded, Rows, encode, encode_collection, joined
+from tamis.audio.sound import Sound, checked
+from tamis.core.errors import ConfigError, FileError, InputError, LimitError
 
 
 def test_sequences_come_out_as_they_went_in_and_are_filled_up_with_nothing() -> None:
@@ -86,7 +87,8 @@ def test_sets_of_other_encoders_are_not_joined() -> None:
 
 
 def test_what_cannot_be_read_is_told_and_nothing_at_all_is_refused() -> None:
-    made = encode([*described(2), FileError("bad.wav: damaged")], "tones", SOUNDS, SENTENCES)
+    with pytest.warns(UserWarning, match=r"tones: 1 sounds could not be read and are left out \(bad.wav: damaged\)"):
+        made = encode([*described(2), FileError("bad.wav: damaged")], "tones", SOUNDS, SENTENCES)
     assert (len(made), made.missing) == (2, ("bad.wav: damaged",))
     with pytest.raises(InputError, match=r"no sound could be read \(bad.wav"):
         encode([FileError("bad.wav: damaged")], "tones", SOUNDS, SENTENCES)
@@ -107,3 +109,27 @@ def test_a_collection_is_encoded_once_while_its_files_stay_the_same(tmp_path: Pa
     soundfile.write(paths[0], described(3)[2].sound.samples[:4000], RATE)
     changed = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
     assert changed.dataset != first.dataset
+    (kept,) = set((tmp_path / "kept").iterdir()) - set(files)
+    kept.write_bytes(b"half")
+    with pytest.warns(UserWarning, match="no encoded sounds"):
+        mended = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
+    np.testing.assert_array_equal(mended.sounds.values, Encoded.load(kept).sounds.values)
+
+
+@pytest.mark.parametrize(
+    ("sound", "error", "message"),
+    [
+        (Sound(np.zeros((2, 100), np.float32), 8000), InputError, r"float32 of shape \(2, 100\); expected one row"),
+        (Sound(np.zeros(100, np.int16), 8000), InputError, "int16 of shape"),
+        (Sound(np.zeros(100, np.float32), 0), LimitError, "rate is 0 Hz; the limits are 1000 to 768000 Hz"),
+        (Sound(np.zeros(0, np.float32), 8000), InputError, "holds no sample"),
+        (Sound(np.array([0, np.nan], np.float32), 8000), InputError, "NaN or infinity at 0.000 s"),
+        (Sound(np.array([0, 1e300]), 8000), InputError, "NaN or infinity"),
+        (Sound(np.zeros(700_000, np.float32), 1000), LimitError, "700.0 s; the limit is 600 s"),
+    ],
+)
+def test_a_sound_in_memory_is_held_to_what_files_are(sound: Sound, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        checked(sound)
+    with pytest.raises(error, match=message):
+        encode([Described("x", sound, ("a",))], "one", SOUNDS, SENTENCES)

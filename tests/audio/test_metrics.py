@@ -86,6 +86,27 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     assert shaky.high - shaky.low > 3 * (steady.high - steady.low)
 
 
+def test_queries_of_one_group_are_drawn_together() -> None:
+    rng = np.random.default_rng(0)
+    of_groups = rng.normal(0.1, 0.3, (2, 200))
+    copies = np.repeat(of_groups, 5, axis=1)  # five queries that always agree say no more than one
+    zero = np.zeros_like
+    single = paired_bootstrap(of_groups, zero(of_groups), resamples=4000)
+    grouped = paired_bootstrap(copies, zero(copies), groups=np.repeat(np.arange(200), 5), resamples=4000)
+    alone = paired_bootstrap(copies, zero(copies), resamples=4000)
+    assert grouped.mean == pytest.approx(single.mean)
+    assert grouped.high - grouped.low == pytest.approx(single.high - single.low, rel=0.1)
+    assert alone.high - alone.low < 0.7 * (grouped.high - grouped.low)
+    with pytest.raises(ShapeError, match="3 groups of 1000 queries"):
+        paired_bootstrap(copies, zero(copies), groups=["a", "b", "c"])
+
+
+def test_groups_of_different_sizes_count_by_their_queries() -> None:
+    better = np.array([[1.0, 1.0, 1.0, 0.0]])
+    found = paired_bootstrap(better, np.zeros((1, 4)), groups=["a", "a", "a", "b"], resamples=2000)
+    assert (found.mean, found.low, found.high) == (0.75, 0.0, 1.0)
+
+
 def test_a_method_is_no_better_than_itself() -> None:
     same = np.random.default_rng(0).random((3, 50))
     assert paired_bootstrap(same, same, resamples=100) == (0.0, 0.0, 0.0, 1.0)

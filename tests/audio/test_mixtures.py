@@ -1,11 +1,13 @@
 """Mixtures: what their captions and times say is what is in them."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tamis.audio.mixtures import PATTERNS, Clip, ComposeConfig, Mixture, active, compose
+from tamis.audio.data import load
+from tamis.audio.mixtures import PATTERNS, Clip, ComposeConfig, Mixture, active, compose, write
 from tamis.core.errors import ConfigError, InputError
 
 CONFIG = ComposeConfig(rate=8000, floor_db=-80.0)
@@ -96,6 +98,25 @@ def test_clips_that_make_no_mixture_are_refused() -> None:
     silent = [Clip(np.zeros(800, np.float32), label, (label,), label) for label in "abc"]
     with pytest.raises(InputError, match="a clip is silent"):
         next(compose(silent, 1, CONFIG))
+    denormal = [Clip(np.full(800, 1e-42, np.float32), label, (label,), label) for label in "abc"]
+    with pytest.raises(InputError, match="a clip is silent"):
+        next(compose(denormal, 1, CONFIG))
+
+
+def test_a_folder_holds_the_last_mixtures_only(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    other = tmp_path / "mixture-notes.flac"
+    other.write_text("mine")
+    for count in (5, 2):
+        write(compose(clips(), count, CONFIG), 8000, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.flac")) == [
+        "mixture-000000.flac",
+        "mixture-000001.flac",
+        "mixture-notes.flac",
+    ]
+    mixtures = list(compose(clips(), 2, CONFIG))
+    for item, mixture in zip(load("folder", tmp_path).items, mixtures, strict=True):
+        assert set(item.sources) == {event.source for event in mixture.events}
 
 
 def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
@@ -108,6 +129,8 @@ def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
     [
         ({"patterns": ("two",)}, "expected some of one, twice"),
         ({"seconds": 5.0}, "three events with gaps of 1 s need 9.5 s"),
+        ({"seconds": float("nan")}, "three events with gaps of 1 s need 9.5 s"),
+        ({"seconds": float("inf")}, "the limit of a sound is 600 s"),
         ({"captions": 0}, "expected at least 1"),
         ({"rate": 100}, "at least 1000 Hz"),
         ({"gain_db": (0.0, -9.0)}, r"\(least, greatest\)"),

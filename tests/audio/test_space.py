@@ -107,6 +107,18 @@ def test_silence_is_no_moment() -> None:
     assert len(moments) == 6
 
 
+def test_complete_silence_has_no_moments() -> None:
+    made = space()
+    assert made.locate(Sound(np.zeros(4000, np.float32), RATE), "low") == []
+    assert made.locate(Sound(np.full(4000, 1e-40, np.float32), RATE), "low") == []
+    assert len(made.locate(Sound(np.full(4000, 2.0**-15, np.float32), RATE), "low")) == 5
+
+
+def test_one_sound_in_place_of_several_is_refused() -> None:
+    with pytest.raises(InputError, match=r"door.wav is one sound; give a list of them"):
+        space().encode_audio("door.wav")
+
+
 def test_a_space_is_the_same_after_it_was_kept(tmp_path: Path) -> None:
     made = space()
     made.save_pretrained(tmp_path / "kept")
@@ -130,6 +142,8 @@ def test_what_is_no_sound_and_no_sentence_is_refused() -> None:
         made.encode_audio([Sound(np.zeros(0, np.float32), RATE)])
     with pytest.raises(InputError, match="give some words"):
         made.encode_text(["low", " "])
+    with pytest.raises(InputError, match="sentence 1 is 'a \\\\udcff', which is no Unicode text"):
+        made.encode_text(["low", "a \udcff"])
     with pytest.raises(InputError, match="give a list"):
         made.encode_text("low")  # type: ignore[arg-type]
     assert made.encode_text([]).shape == (0, 8)

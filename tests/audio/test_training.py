@@ -14,10 +14,11 @@ from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
 from tamis.audio.data import Collection, Item
 from tamis.audio.latents import Encoded, Rows
-from tamis.audio.training import fit, hold_out, train
+from tamis.audio.training import _Described, fit, hold_out, train
 from tamis.core.errors import ConfigError, FileError, InputError
 
 SIZES = JointConfig(joint=8, hidden=16, heads=2, dropout=0.0)
+UNMASKED = "nt-xent-unmasked"
 QUICK = TrainConfig(epochs=3, batch=16, learning_rate=1e-2)
 
 
@@ -137,12 +138,83 @@ def test_pairs_may_be_a_list_or_a_table(tmp_path: Path) -> None:
 
 
 def test_no_source_is_on_both_sides() -> None:
-    items = tuple(Item(f"{i}", Path(), ("x",), source=f"source-{i // 3}") for i in range(90))
+    items = tuple(Item(f"{i}", Path(), ("x",), sources=(f"source-{i // 3}",)) for i in range(90))
     learnt, held = hold_out(Collection("all", items))
     assert held is not None
-    assert {item.source for item in learnt.items}.isdisjoint({item.source for item in held.items})
+    assert {item.sources for item in learnt.items}.isdisjoint({item.sources for item in held.items})
     assert (len(learnt.items), len(held.items)) == (81, 9)
     assert hold_out(Collection("few", items[:30])) == (Collection("few", items[:30]), None)
+
+
+def test_recordings_that_meet_in_a_mixture_stay_together() -> None:
+    chain = tuple(Item(f"{i}", Path(), ("x",), sources=(f"{i}", f"{i + 1}")) for i in range(40))
+    assert hold_out(Collection("chain", chain))[1] is None
+    pairs = tuple(Item(f"{i}", Path(), ("x",), sources=(f"{i // 2}", f"other-{i // 2}")) for i in range(80))
+    learnt, held = hold_out(Collection("pairs", pairs))
+    assert held is not None
+    assert (len(learnt.items), len(held.items)) == (72, 8)
+    assert {s for item in learnt.items for s in item.sources}.isdisjoint(s for item in held.items for s in item.sources)
+
+
+def test_validation_may_be_given_as_pairs_are(tmp_path: Path) -> None:
+    pairs = files(tmp_path, 24)
+    options = {"sound": SOUNDS, "text": SENTENCES, "sizes": SIZES}
+    _, run = train(pairs[:32], NTXent(), QUICK, val=pairs[32:], **options)  # type: ignore[arg-type]
+    assert (run.split, run.metrics["sounds"]) == ("val", 8)
+    spelt = [(f"{Path(path).parent}/./{Path(path).name}", caption) for path, caption in pairs[30:]]
+    with pytest.raises(ConfigError, match="1 of its sounds are those of the training"):
+        train(pairs[:32], NTXent(), QUICK, val=spelt, **options)  # type: ignore[arg-type]
+
+
+def test_every_caption_is_met_in_an_epoch_with_its_own_sound_and_another_caption_of_it() -> None:
+    data = encoded(10)
+    described = _Described(data, 0)
+    assert len(described) == 20
+    batch = described.__getitems__(list(range(20)))
+    assert batch["clips"].tolist() == data.owners.tolist()
+    for name, shift in (("sentences", 0), ("others", 1)):
+        for i in range(20):
+            row = i + (shift if i % 2 == 0 else -shift)
+            np.testing.assert_array_equal(batch[name][i, 0].numpy(), data.sentences.item(row)[0])
+
+
+def test_the_mask_of_captions_decides() -> None:
+    masked, unmasked = (fit(encoded(32), None, loss_named(n), QUICK, sizes=SIZES)[0] for n in ("nt-xent", UNMASKED))
+    assert not torch.allclose(masked.text_head.leave.weight, unmasked.text_head.leave.weight)
+
+
+def test_a_training_stops_when_it_gets_no_better() -> None:
+    recipe = TrainConfig(epochs=40, batch=16, learning_rate=1e-2, patience=2)
+    _, run = fit(encoded(48), encoded(12, 1), NTXent(), recipe, sizes=SIZES)
+    reached = list(run.curves["val_recall"].values())
+    assert len(reached) < 40
+    assert len(reached) - 1 - reached.index(max(reached)) == 2
+
+
+def test_a_line_tells_the_time_of_the_training_however_often_it_is_judged(tmp_path: Path) -> None:
+    first, again = (fit(encoded(32), None, NTXent(), QUICK, sizes=SIZES, out=tmp_path)[1] for _ in range(2))
+    assert again.seconds == first.seconds > 0
+    assert again.config["trained_at"] == first.config["trained_at"]
+    assert len(first.config["trained_at"]) == 1
+
+
+def test_a_training_that_diverges_says_so_and_leaves_its_folder_free(tmp_path: Path) -> None:
+    class Broken(NTXent):
+        def terms(self, pairs):  # type: ignore[no-untyped-def]
+            return {name: term / 0 for name, term in super().terms(pairs).items()}
+
+    with pytest.raises(InputError, match="the training diverged: its loss is inf after 1 steps; train again with a"):
+        fit(encoded(32), None, Broken(), QUICK, sizes=SIZES, out=tmp_path)
+    fit(encoded(32), None, CLSRLoss(), QUICK, sizes=SIZES, out=tmp_path)
+
+
+def test_what_cannot_work_is_refused_before_anything_is_encoded(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    pairs = files(tmp_path, 2)
+    with pytest.raises(FileError, match="cannot be written"):
+        train(pairs, out=tmp_path / "file" / "space", sound="none")
+    with pytest.raises(ConfigError, match="device is 'tpu'"):
+        train(pairs, device="tpu", sound="none")
 
 
 def test_val_and_pairs_are_of_one_kind() -> None:

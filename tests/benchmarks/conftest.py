@@ -15,5 +15,5 @@ from tamis.core import results
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where `--write` writes what it measured of vision, from a tree that is taken for clean."""
     monkeypatch.setattr(lines, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(results, "_source_state", lambda: ("ab12cd3", False))
+    monkeypatch.setattr(results, "source_state", lambda: ("ab12cd3", False))
     return lines.RESULTS / "vision.jsonl"

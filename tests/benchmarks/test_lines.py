@@ -19,7 +19,7 @@ def line(task: str, dataset: str) -> Run:
 
 def test_a_tree_that_is_not_clean_is_refused(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines.check("vision/cost", ["a"])
-    monkeypatch.setattr(results, "_source_state", lambda: ("ab12cd3", True))
+    monkeypatch.setattr(results, "source_state", lambda: ("ab12cd3", True))
     with pytest.raises(ConfigError, match="the tree is not clean"):
         lines.check("vision/cost")
 

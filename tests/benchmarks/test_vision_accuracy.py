@@ -253,7 +253,7 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_run(
 def test_a_tree_that_is_not_clean_is_refused_before_anything_is_run(
     seen: Seen, folder: Path, written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(results, "_source_state", lambda: ("ab12cd3", True))
+    monkeypatch.setattr(results, "source_state", lambda: ("ab12cd3", True))
     assert run(folder, "--tasks", "gqa", "--keep", "4", "--write") == 2
     assert "the tree is not clean" in only_error(capsys)
     assert not seen.created

@@ -24,7 +24,7 @@ PUBLISHED = Run(
 
 
 def measured(monkeypatch: pytest.MonkeyPatch, *, dirty: bool = False, **changes: Any) -> Run:
-    monkeypatch.setattr(results, "_source_state", lambda: ("ab12cd3", dirty))
+    monkeypatch.setattr(results, "source_state", lambda: ("ab12cd3", dirty))
     given: dict[str, Any] = {"dataset": "toy@sha256:00", "split": "test", "n": 4, "metrics": {"accuracy": 0.25}}
     return Run.measured("vision/accuracy", "random", **{**given, "seconds": 1.23456, **changes})
 
@@ -186,15 +186,15 @@ def test_the_commit_is_that_of_the_tree_that_holds_the_source(tmp_path: Path, mo
     source.write_text("1")
     monkeypatch.setattr(results, "__file__", str(source))
     git("init", "-q")
-    assert results._source_state() == ("unknown", True)  # a repository that does not track the file
+    assert results.source_state() == ("unknown", True)  # a repository that does not track the file
     git("add", ".")
     git("commit", "-qm", "x")
-    assert results._source_state() == (git("rev-parse", "HEAD"), False)
+    assert results.source_state() == (git("rev-parse", "HEAD"), False)
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "new.jsonl").write_text("{}")
-    assert results._source_state()[1] is False
+    assert results.source_state()[1] is False
     source.write_text("2")
-    assert results._source_state()[1] is True
+    assert results.source_state()[1] is True
 
 
 @pytest.mark.parametrize("line", ['{"n": ' + "1" * 5000 + "}", "[" * 100_000, '{"schema": 1e999}'])

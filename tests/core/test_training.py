@@ -23,12 +23,14 @@ def test_a_folder_is_claimed_once_and_then_gives_its_checkpoint(tmp_path: Path) 
     assert read_checkpoint(last) == {"step": 3}
 
 
-def test_another_training_is_refused_before_it_has_a_checkpoint_too(tmp_path: Path) -> None:
+def test_another_training_is_refused_once_there_is_a_checkpoint(tmp_path: Path) -> None:
     claim(tmp_path, {"seed": 0})
-    with pytest.raises(ConfigError, match="another training: seed is 0 there and 1 here"):
-        claim(tmp_path, {"seed": 1})
+    assert claim(tmp_path, {"seed": 1}) is None  # nothing was kept of the first
+    torch.save({"step": 3}, tmp_path / "last.ckpt")
+    with pytest.raises(ConfigError, match="another training: seed is 1 there and 2 here"):
+        claim(tmp_path, {"seed": 2})
     with pytest.raises(ConfigError, match="another training: rate is None there and 2 here"):
-        claim(tmp_path, {"seed": 0, "rate": 2})
+        claim(tmp_path, {"seed": 1, "rate": 2})
 
 
 def test_a_checkpoint_of_nobody_knows_what_and_a_damaged_one_are_refused(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def ablate(
         ConfigError: If there is no such loss.
     """
     trials: dict[str, list[Trial]] = {test: [] for test in tests}
-    for name in losses:
-        for seed in seeds:
+    for name in dict.fromkeys(losses):
+        for seed in dict.fromkeys(seeds):
             folder = Path(out) / name / str(seed)
             recipe = replace(config, seed=seed)
             space, judged = fit(
@@ -163,8 +163,8 @@ def summary(trials: Sequence[Trial], encoded: Encoded, *, test: str) -> Table:
         rows,
         f"{test}: {len(described)} sounds, {len(described.captions)} captions, means over {count} seeds",
         notes=(
-            "All in percent. A gain is over nt-xent, with its 95 % interval from a paired bootstrap over queries and "
-            "seeds; nt-xent itself shows the standard deviation over seeds.",
+            "All in percent. A gain is over nt-xent, with its 95 % interval from a paired bootstrap over sounds, each "
+            "with all its captions, and seeds; nt-xent itself shows the standard deviation over seeds.",
         ),
     )
 
@@ -196,7 +196,7 @@ def gains_picture(trials: Sequence[Trial], *, test: str) -> Picture:
         picture = Picture.of(
             figure,
             f"Gains of {len(methods)} losses over nt-xent on {test}",
-            f"{test}: gain over nt-xent, with the 95 % interval of a paired bootstrap over queries and seeds.",
+            f"{test}: gain over nt-xent, with the 95 % interval of a paired bootstrap over sounds and seeds.",
         )
         pyplot.close(figure)
     return picture

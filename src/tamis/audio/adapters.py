@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from tamis.audio.encoders import SoundEncoder, TextEncoder, check_sentences, fingerprint
-from tamis.audio.sound import Sound, read, resample
+from tamis.audio.sound import Sound, hear
 from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, ShapeError, one_line
 from tamis.core.pretrained import find, loading
 
@@ -97,6 +97,10 @@ class ClapSounds(SoundEncoder):
         cut = [samples[start : start + window] for start in starts]
         mels = self.extractor(cut, sampling_rate=self.rate)["input_features"]
         return np.asarray(mels, np.float32)
+
+    def starts_s(self, windows: int, seconds: float) -> Float[np.ndarray, " windows"]:
+        """Say when each window starts, in seconds; the last one leaves at least a second."""
+        return np.asarray(np.minimum(super().starts_s(windows, seconds), max(0.0, seconds - _LEAST_S)))
 
     def forward(self, windows: Float[Tensor, "windows channels frames bands"]) -> Float[Tensor, "windows width"]:
         """Encode prepared windows."""
@@ -316,10 +320,11 @@ class ZeroShot:
 
         Raises:
             FileError: If a file is missing, damaged or no sound.
+            InputError: If one was given in place of several, or one in memory is none.
+            LimitError: If one is too long.
         """
-        rate = self.sound_encoder.rate
-        heard = (sound if isinstance(sound, Sound) else read(sound, rate) for sound in sounds)
-        return self._means([self.sound_encoder.encode(resample(sound, rate).samples) for sound in heard])
+        heard = hear(sounds, self.sound_encoder.rate)
+        return self._means([self.sound_encoder.encode(sound.samples) for sound in heard])
 
     def encode_text(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences joint"]:
         """Embed sentences.

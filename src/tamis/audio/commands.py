@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,7 +92,7 @@ def info(source: str, /, *, options: DataOptions = _DATA, json: Json = False) ->
         "with_audio": len(collection.here),
         "captions": sum(len(item.captions) for item in collection.here),
         "labels": sorted({label for item in collection.here for label in item.labels}),
-        "sources": len({item.source or item.id for item in collection.here}),
+        "sources": len({source for item in collection.here for source in item.sources}),
         "missing": list(collection.missing),
     }
     if json:
@@ -176,7 +176,7 @@ def train(
     print(f"tamis: {collection.report()}", file=sys.stderr)
     judged = None
     if val is not None:
-        judged = _validation(val, pairs, options, collection)
+        judged = _other(val, pairs, options)
         print(f"tamis: validation: {judged.report()}", file=sys.stderr)
     _, run = train_space(
         collection,
@@ -228,20 +228,24 @@ def ablate(
     from tamis.audio import ablation
     from tamis.audio.encoders import load_sound_encoder, load_text_encoder
     from tamis.audio.latents import encode_collection
-    from tamis.audio.training import hold_out
+    from tamis.audio.training import check_apart, hold_out
     from tamis.core.errors import ConfigError
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
+    from tamis.core.training import check_device
 
-    chosen = losses.split(",") if losses else list(ablation.LOSSES)
+    chosen = list(dict.fromkeys(losses.split(",") if losses else ablation.LOSSES))
     for name in chosen:
         ablation.loss_named(name)
     try:
-        numbers = [int(seed) for seed in seeds.split(",")]
+        numbers = list(dict.fromkeys(int(seed) for seed in seeds.split(",")))
     except ValueError as error:
         raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
+    check_device(device)
+    check_writable(out / "index.html", out / "runs.jsonl")
     whole = options.collection(pairs, "train")
     learnt, held = hold_out(whole)
-    judged = _validation(test, pairs, options, whole)
+    judged = _other(test, pairs, options)
+    check_apart(whole, judged)
     sound, text = load_sound_encoder(encoders.sound), load_text_encoder(encoders.text)
     parts = [encode_collection(part, sound, text, cache=out) if part else None for part in (learnt, held, judged)]
     assert parts[0] is not None
@@ -250,8 +254,8 @@ def ablate(
     trials = ablation.ablate(
         parts[0], parts[1], tests, losses=chosen, seeds=numbers, config=recipe, out=out, device=device
     )
-    told = ["tamis", "audio", "ablate", pairs, "--test", test, "--losses", ",".join(chosen), "--seeds", seeds]
-    page = ablation.report_on(trials, tests, command=shlex.join(told))
+    told = _again("ablate", pairs, options, encoders, recipe, test=test, losses=losses, seeds=seeds, out=out)
+    page = ablation.report_on(trials, tests, command=told)
     runs = [trial.run for trial in trials[judged.name]]
     write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in runs))
     written = page.write(out / "index.html")
@@ -284,14 +288,14 @@ def evaluate(
     """
     from tamis.audio.evaluation import judge
     from tamis.audio.evaluation_report import judged_report, judged_table
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
 
+    check_writable(out / "index.html", out / "runs.jsonl")
     collection = options.collection(dataset)
     print(f"tamis: {collection.report()}", file=sys.stderr)
     judged = judge(models or (_EFFECTS,), collection, split=options.split or "test")
-    told = ["tamis", "audio", "eval", *(models or (_EFFECTS,)), "--dataset", dataset]
-    told += ["--split", options.split] if options.split else []
-    page = judged_report(judged, collection, command=shlex.join(told))
+    told = _again("eval", *(models or (_EFFECTS,)), options, dataset=dataset, out=out)
+    page = judged_report(judged, collection, command=told)
     write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in judged.runs))
     written = page.write(out / "index.html")
     if json:
@@ -322,19 +326,32 @@ def locate(sound: File, sentence: str, /, *, model: str = _EFFECTS, top: Count =
         print(f"{moment.start_s:8.2f} – {moment.end_s:8.2f} s  {moment.score:+.3f}")
 
 
-def _validation(given: str, pairs: str, options: DataOptions, learnt: Collection) -> Collection:
-    """Read other pairs: a table or folder, or another split of the same named data set; none that was learnt from."""
+def _other(given: str, pairs: str, options: DataOptions) -> Collection:
+    """Read other pairs: a table or folder, or another split of the same named data set."""
     from tamis.audio.data import READERS
-    from tamis.core.errors import ConfigError
 
     if pairs in READERS and not Path(given).exists():
-        other = DataOptions(root=options.root, split=given).collection(pairs)
-    else:
-        other = DataOptions().collection(given)
-    known = {item.path for item in learnt.here}
-    if shared := [item.id for item in other.here if item.path in known]:
-        raise ConfigError(f"{given}: {len(shared)} of its sounds are those of the training ({shared[0]}); give others")
-    return other
+        return DataOptions(root=options.root, split=given).collection(pairs)
+    return DataOptions().collection(given)
+
+
+def _again(verb: str, *words: Any, **options: Any) -> str:
+    """Write the command that does the same again.
+
+    Args:
+        verb: Such as "eval".
+        words: What it was given; of a group of options, those that are not as they are by default.
+        options: Single options; those that are None were not given.
+    """
+    told = ["tamis", "audio", verb]
+    for word in words:
+        if isinstance(word, str):
+            told.append(word)
+            continue
+        options |= {f.name: getattr(word, f.name) for f in fields(word) if getattr(word, f.name) != f.default}
+    for name, value in options.items():
+        told += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
+    return shlex.join(told)
 
 
 def _numbers(metrics: dict[str, Any], split: str) -> None:

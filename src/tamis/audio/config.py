@@ -130,7 +130,7 @@ class TrainConfig:
     """How a joint space is trained. All numbers are our choice."""
 
     epochs: int = 30
-    """Times that every pair is seen, with one of its captions each time."""
+    """Times that every pair is seen; a sound with three captions is in three pairs."""
     batch: int = 128
     """Pairs in a batch."""
     learning_rate: float = 1e-3

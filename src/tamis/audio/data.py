@@ -36,10 +36,15 @@ class Item:
     """Sentences that describe it; may be none."""
     labels: tuple[str, ...] = ()
     """Kinds of sound, in the words of the data set."""
-    source: str = ""
-    """The recording that it was cut from; clips that share it must not fall into two splits."""
+    sources: tuple[str, ...] = ()
+    """The recordings that it was cut or mixed from, its id by default; clips that share one must not fall into two
+    splits."""
     fold: int | None = None
     """Of a published cross-validation."""
+
+    def __post_init__(self) -> None:
+        """Take a clip of which nothing is known as a recording of its own."""
+        object.__setattr__(self, "sources", self.sources or (self.id,))
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,12 @@ def load(name: str, root: str | Path, split: str | None = None) -> Collection:
     return READERS[name](place, split)
 
 
+def shared(one: Collection, other: Collection) -> tuple[str, ...]:
+    """Give the ids of the clips of the other collection whose file is in the one too, however it is spelt."""
+    known = {_place(item) for item in one.here}
+    return tuple(item.id for item in other.here if _place(item) in known)
+
+
 def reader_of(path: str | Path) -> str:
     """Say which data set a file or folder without a name is read as, by its suffix: "folder" for want of one.
 
@@ -135,8 +146,8 @@ def _clotho(root: Path, split: str | None) -> Collection:
     for row in _rows(table, ("file_name", *(f"caption_{i}" for i in range(1, 6)))):
         file = row["file_name"]
         names = [file, file.replace(":", "_")]
-        captions = tuple(row[f"caption_{i}"] for i in range(1, 6) if row[f"caption_{i}"])
-        items.append(Item(file, _find(root, folders, names), captions, source=about.get(file, "") or file))
+        captions = _written(row[f"caption_{i}"] for i in range(1, 6))
+        items.append(Item(file, _find(root, folders, names), captions, sources=(about.get(file) or file,)))
     return Collection(f"clotho-{part}", tuple(items), root)
 
 
@@ -154,7 +165,7 @@ def _audiocaps(root: Path, split: str | None) -> Collection:
     items = []
     for (video, start), captions in grouped.items():
         names = [stem + suffix for stem in (f"{video}_{start}", f"Y{video}", video) for suffix in _AUDIO]
-        items.append(Item(f"{video}_{start}", _find(root, folders, names), tuple(captions), source=video))
+        items.append(Item(f"{video}_{start}", _find(root, folders, names), _written(captions), sources=(video,)))
     return Collection(f"audiocaps-{part}", tuple(items), root)
 
 
@@ -180,7 +191,7 @@ def _wavcaps(root: Path, split: str | None) -> Collection:
                 raise FileError(f"{path}: entry {number} of 'data' lacks id or caption; give WavCaps' own file")
             stem = str(entry["id"]).removesuffix(".wav")
             found = _find(root, folders, [stem + suffix for suffix in _AUDIO])
-            items.append(Item(f"{origin}/{stem}", found, (str(entry["caption"]),), source=stem))
+            items.append(Item(f"{origin}/{stem}", found, _written([entry["caption"]]), sources=(stem,)))
     return Collection(f"wavcaps-{split}" if split else "wavcaps", tuple(items), root)
 
 
@@ -200,7 +211,7 @@ def _macs(root: Path, split: str | None) -> Collection:
     for file, sentences in said:
         scene, *_ = file.split("-")
         place = "-".join(file.split("-")[:3])
-        items.append(Item(file, _find(root, folders, [file]), tuple(sentences), (scene,), place))
+        items.append(Item(file, _find(root, folders, [file]), _written(sentences), (scene,), (place,)))
     return Collection("macs", tuple(items), root)
 
 
@@ -212,7 +223,7 @@ def _esc50(root: Path, split: str | None) -> Collection:
     for row in _rows(table, ("filename", "fold", "category", "src_file")):
         label = row["category"].replace("_", " ")
         found = _find(root, [audio], [row["filename"], str(Path(row["filename"]).with_suffix(".ogg"))])
-        items.append(Item(row["filename"], found, (), (label,), row["src_file"], int(row["fold"])))
+        items.append(Item(row["filename"], found, (), (label,), (row["src_file"],), int(row["fold"])))
     return _folds("esc50", items, split, root)
 
 
@@ -231,8 +242,8 @@ def _esc10(root: Path, split: str | None) -> Collection:
             raise FileError(f"{path}: expected a name such as 1-100032-A.ogg: fold, clip and take")
         label = path.parent.name.partition(" - ")[2].lower()
         title = titles.get(f"{path.parent.name}/{path.name}")
-        captions = (title,) if title else ()
-        items.append(Item(path.name, _inside(root, path), captions, (label,), clip, int(fold)))
+        captions = _written([title])
+        items.append(Item(path.name, _inside(root, path), captions, (label,), (clip,), int(fold)))
     if not items:
         raise FileError(f"{root}: holds no folder such as '001 - Dog bark' with sounds; give ESC-10's folder")
     return _folds("esc10", items, split, root)
@@ -250,10 +261,11 @@ def _fsd50k(root: Path, split: str | None) -> Collection:
         if part in ("train", "val") and row["split"] != part:
             continue
         told = titles.get(row["fname"], {})
-        caption = (str(told["title"]),) if isinstance(told, dict) and told.get("title") else ()
+        caption = _written([told.get("title")]) if isinstance(told, dict) else ()
         found = _find(root, [root / f"FSD50K.{side}_audio"], [f"{row['fname']}.wav"])
         source = str(told.get("uploader", "")) if isinstance(told, dict) else ""
-        items.append(Item(row["fname"], found, caption, tuple(row["labels"].split(",")), source or row["fname"]))
+        labels = tuple(row["labels"].split(","))
+        items.append(Item(row["fname"], found, caption, labels, (source or row["fname"],)))
     return Collection(f"fsd50k-{part}", tuple(items), root)
 
 
@@ -263,13 +275,8 @@ def _folder(root: Path, split: str | None) -> Collection:
     table = _first(base, ["metadata.csv", "metadata.jsonl"])
     rows: Iterable[dict[str, Any]]
     rows = _rows(table, ("file_name",)) if table.suffix == ".csv" else (row for _, row in _lines(table))
-    items = []
-    for row in rows:
-        if "file_name" not in row:
-            raise FileError(f"{table}: a line has no file_name; give one for each sound")
-        file = str(row["file_name"])
-        items.append(Item(file, _find(base, [base], [file]), _captions(row), source=str(row.get("source") or file)))
-    return Collection(root.name, tuple(items), root)
+    found = _listed(base, ((f"{table}: a line", row) for row in rows), ("file_name",))
+    return Collection(root.name, found, root)
 
 
 def _csv(path: Path, split: str | None) -> Collection:
@@ -278,29 +285,44 @@ def _csv(path: Path, split: str | None) -> Collection:
     rows = list(_rows(path, ()))
     if rows and not any(_is_caption(name) for name in rows[0]):
         raise FileError(f"{path}:1: the header has none of caption, captions, text and caption_1; name the captions so")
-    return _listed(path, ((f"{path}: row {number}", row) for number, row in enumerate(rows, start=1)))
+    named = ((f"{path}: row {number}", row) for number, row in enumerate(rows, start=1))
+    return Collection(path.stem, _listed(path.parent, named), path.parent)
 
 
 def _jsonl(path: Path, split: str | None) -> Collection:
     """One JSON object a line: the file under audio, path or file_name, relative to the list; captions; a source."""
     _no_split(split, "jsonl")
-    return _listed(path, ((f"{path}:{number}", row) for number, row in _lines(path)))
+    named = ((f"{path}:{number}", row) for number, row in _lines(path))
+    return Collection(path.stem, _listed(path.parent, named), path.parent)
 
 
-def _listed(path: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> Collection:
-    """Make clips of the rows of a list, one of all rows that name one file."""
+def _listed(
+    root: Path, rows: Iterable[tuple[str, dict[str, Any]]], keys: Sequence[str] = ("audio", "path", "file_name")
+) -> tuple[Item, ...]:
+    """Make clips of the rows of a list, one of all rows that name one file, however they spell it."""
     items: dict[str, Item] = {}
     for where, row in rows:
-        file = next((str(row[key]) for key in ("audio", "path", "file_name") if row.get(key)), None)
+        file = next((str(row[key]) for key in keys if row.get(key)), None)
         if file is None:
-            raise FileError(f"{where}: has none of audio, path and file_name; give the sound's file")
-        if _leads_out(path.parent, path.parent / file):
-            raise FileError(f"{where}: {file[:80]!r} lies outside of {path.parent}; put the list above the sounds")
-        before = items.get(file)
+            raise FileError(f"{where}: has none of {', '.join(keys)}; give the sound's file")
+        place, inside = root / file, root.resolve()
+        try:
+            real = place.resolve()
+        except (OSError, ValueError):  # a name that is too long, or holds NUL
+            real = inside / file
+        if not real.is_relative_to(inside):
+            raise FileError(f"{where}: {file[:80]!r} lies outside of {root}; put the list above the sounds")
+        before = items.get(str(real))
         captions = (*(before.captions if before else ()), *_captions(row))
-        source = before.source if before else str(row.get("source") or file)
-        items[file] = Item(file, _inside(path.parent, path.parent / file), captions, source=source)
-    return Collection(path.stem, tuple(items.values()), path.parent)
+        name, sources = (before.id, before.sources) if before else (file, _sources(row))
+        items[str(real)] = Item(name, _inside(root, place), captions, sources=sources)
+    return tuple(items.values())
+
+
+def _sources(row: dict[str, Any]) -> tuple[str, ...]:
+    """Take the recordings that a clip is of: a text under source, or a list under sources."""
+    told = row.get("sources") or row.get("source")
+    return tuple(map(str, told)) if isinstance(told, list) else _written([told])
 
 
 def _webdataset(root: Path, split: str | None) -> Collection:
@@ -321,7 +343,7 @@ def _webdataset(root: Path, split: str | None) -> Collection:
         for stem, parts in _samples(shard).items():
             sound = next((parts[suffix[1:]] for suffix in _AUDIO if suffix[1:] in parts), None)
             if sound is not None or parts.keys() & {"json", "txt"}:
-                items.append(Item(f"{inner}/{stem}", sound, _said(parts), source=f"{inner}/{stem}"))
+                items.append(Item(f"{inner}/{stem}", sound, _said(parts)))
     return Collection(f"{root.stem}-{split}" if split else root.stem, tuple(items), root)
 
 
@@ -351,8 +373,7 @@ def _said(parts: dict[str, Member]) -> tuple[str, ...]:
         except UnicodeDecodeError as error:
             raise FileError(f"{member}: not UTF-8 at byte {error.start}; pack it as UTF-8") from error
     found = _captions(_object(texts["json"], str(parts["json"]))) if "json" in texts else ()
-    text = texts.get("txt", "").strip()
-    return found or ((text,) if text else ())
+    return found or _written([texts.get("txt")])
 
 
 READERS: dict[str, Callable[[Path, str | None], Collection]] = {
@@ -371,13 +392,26 @@ READERS: dict[str, Callable[[Path, str | None], Collection]] = {
 """The data sets by name."""
 
 
+def _place(item: Item) -> tuple[str, str]:
+    """Say where the audio of a clip lies, the same for every spelling."""
+    if isinstance(item.path, Member):
+        return str(item.path.archive.resolve()), item.path.name
+    assert item.path is not None
+    return str(item.path.resolve()), ""
+
+
 def _captions(row: dict[str, Any]) -> tuple[str, ...]:
     """Take captions from whatever they are called: caption, captions, text, or caption_1 and so on."""
-    found: list[str] = []
+    found: list[Any] = []
     for key, value in row.items():
         if _is_caption(key):
-            found += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
-    return tuple(found)
+            found += value if isinstance(value, list) else [value]
+    return _written(found)
+
+
+def _written(captions: Iterable[Any]) -> tuple[str, ...]:
+    """Take what is written as captions; a blank one says nothing and is left out."""
+    return tuple(text for one in captions if one is not None and (text := str(one).strip()))
 
 
 def _is_caption(key: object) -> bool:
@@ -427,13 +461,6 @@ def _inside(root: Path, path: Path) -> Path | None:
         return path if real.is_relative_to(root.resolve()) and real.is_file() else None
     except (OSError, ValueError):  # a name that is too long, or holds NUL
         return None
-
-
-def _leads_out(root: Path, path: Path) -> bool:
-    try:
-        return not path.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError):
-        return False
 
 
 def _text(path: Path, encoding: str = "utf-8-sig") -> str:

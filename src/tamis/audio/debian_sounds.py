@@ -44,7 +44,7 @@ def sonic_pi(root: Path) -> Collection:
         keys = [key for key in _SONIC_PI if path.stem.startswith(key + "_")]
         if keys:
             label, phrases = _SONIC_PI[max(keys, key=len)]
-            items.append(Item(path.name, path, phrases, (label,), path.stem))
+            items.append(Item(path.name, path, phrases, (label,), (path.stem,)))
     if not items:
         raise FileError(f"{root}: holds none of Sonic Pi's samples; unpack Debian's sonic-pi-samples there")
     return Collection("sonic-pi", tuple(items), root)
@@ -66,7 +66,7 @@ def tuxpaint(root: Path) -> Collection:
         if said.lower().startswith(("a ", "an ", "the ")) and len(said.split()) <= 4:  # not signs and mottos
             words = said[0].lower() + said[1:]
             label = words.split(" ", 1)[1]
-            items.append(Item(path.name, path, (words,), (label,), path.stem))
+            items.append(Item(path.name, path, (words,), (label,), (path.stem,)))
     if not items:
         raise FileError(f"{root}: holds none of Tux Paint's sounds; unpack Debian's tuxpaint-stamps-default there")
     return Collection("tuxpaint", tuple(items), root)

@@ -81,6 +81,15 @@ class SoundEncoder(nn.Module):
             ]
         return torch.cat(rows).float().numpy()
 
+    def starts_s(self, windows: int, seconds: float) -> Float[np.ndarray, " windows"]:
+        """Say when each window of a sound starts, in seconds.
+
+        Args:
+            windows: How many there are.
+            seconds: Length of the sound.
+        """
+        return np.arange(windows) * self.hop_s
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of what decides on the numbers: name, rate, windows and weights."""
@@ -214,11 +223,13 @@ def check_sentences(sentences: Iterable[str]) -> None:
     """Refuse what is no sentence.
 
     Raises:
-        InputError: If one is empty or no text.
+        InputError: If one is empty, or no text.
     """
     for number, sentence in enumerate(sentences):
         if not isinstance(sentence, str) or not sentence.strip():
             raise InputError(f"sentence {number} is {sentence!r}; give some words")
+        if any("\ud800" <= letter <= "\udfff" for letter in sentence):
+            raise InputError(f"sentence {number} is {sentence[:40]!r}, which is no Unicode text; read it as UTF-8")
 
 
 def pulled(model: WheelModel) -> Any:

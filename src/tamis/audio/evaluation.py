@@ -32,6 +32,8 @@ class Retrieval(NamedTuple):
     """Every caption a query; its sound is relevant."""
     a2t: Ranking
     """Every sound a query; all its captions are relevant."""
+    owners: Int[np.ndarray, " sentences"]
+    """Number of each sentence's sound."""
 
     def metrics(self) -> dict[str, float]:
         """Give recall, mAP and median rank of both directions, by the names of result lines."""
@@ -84,7 +86,8 @@ def file_names(encoded: Encoded) -> Retrieval:
 
 def _both_ways(scores: Float[np.ndarray, "sentences sounds"], owners: Int[np.ndarray, " sentences"]) -> Retrieval:
     text_to_audio, audio_to_text = caption_relevance(owners, scores.shape[1])
-    return Retrieval(rank(scores, text_to_audio, depth=DEPTH), rank(scores.T, audio_to_text, depth=DEPTH))
+    t2a, a2t = rank(scores, text_to_audio, depth=DEPTH), rank(scores.T, audio_to_text, depth=DEPTH)
+    return Retrieval(t2a, a2t, owners)
 
 
 def classes(
@@ -237,6 +240,8 @@ class Moments(NamedTuple):
 
     within: Float[np.ndarray, " events"]
     """1 where the middle of the best window lies in the event, or at most a tolerance off; else 0."""
+    sounds: Int[np.ndarray, " events"]
+    """Number of the mixture that each event is in."""
     by_chance: float
     """What a window drawn at random, of those in which something sounds, reaches on average."""
 
@@ -263,8 +268,9 @@ def moments(
     Raises:
         InputError: If no event is known.
     """
-    within, expected = [], []
-    for vectors, centres, events, sounds in zip(windows, centres_s, encoded.events, audible, strict=True):
+    within, where, expected = [], [], []
+    each = zip(windows, centres_s, encoded.events, audible, strict=True)
+    for number, (vectors, centres, events, sounds) in enumerate(each):
         for label in dict.fromkeys(event.label for event in events):
             right = np.zeros(len(centres), bool)
             for event in events:
@@ -272,10 +278,11 @@ def moments(
                     right |= (centres >= event.start_s - tolerance_s) & (centres <= event.end_s + tolerance_s)
             scores = np.where(sounds, vectors @ queries[label], -np.inf)
             within.append(float(right[np.argmax(scores)]))
+            where.append(number)
             expected.append(float(right[sounds].mean()))
     if not within:
         raise InputError(f"{encoded.dataset.split('@')[0]}: no event is known; compose mixtures")
-    return Moments(np.array(within), float(np.mean(expected)))
+    return Moments(np.array(within), np.array(where), float(np.mean(expected)))
 
 
 def order(
@@ -297,10 +304,10 @@ def order(
 def against(
     better: Sequence[Retrieval], worse: Sequence[Retrieval], *, resamples: int = 2000
 ) -> dict[str, tuple[float, float, float]]:
-    """Compare two methods by paired bootstrap over queries and seeds.
+    """Compare two methods by paired bootstrap over sounds, each with all its captions, and seeds.
 
     Args:
-        better: Of one method, one for each seed.
+        better: Of one method, one for each seed, all on one set.
         worse: Of the other, of the same seeds in the same order.
         resamples: Of the bootstrap.
 
@@ -313,13 +320,13 @@ def against(
     if len(better) != len(worse):
         raise ConfigError(f"{len(better)} seeds against {len(worse)}; expected the same ones")
     gains = {}
-    for side in ("t2a", "a2t"):
+    for side, groups in (("t2a", better[0].owners), ("a2t", None)):
         found = [[getattr(one, side) for one in method] for method in (better, worse)]
         for name, first, second in (
             ("recall_at_1", *([one.recall[1] for one in method] for method in found)),
             (f"map_at_{DEPTH}", *([one.average_precision for one in method] for method in found)),
         ):
-            difference = paired_bootstrap(np.stack(first), np.stack(second), resamples=resamples)
+            difference = paired_bootstrap(np.stack(first), np.stack(second), groups=groups, resamples=resamples)
             gains[f"{side}_{name}"] = (difference.mean, difference.low, difference.high)
     return gains
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from tamis.audio.encoders import SoundEncoder, TextEncoder
 from tamis.audio.mixtures import Event, Mixture
-from tamis.audio.sound import DEFAULT, Limits, Sound, read, resample
+from tamis.audio.sound import DEFAULT, Limits, Sound, checked, read, resample
 from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, TamisError, one_line
 from tamis.core.files import write_whole
 from tamis.core.progress import progress
@@ -204,7 +205,8 @@ def encode(
         total: How many sounds there will be, for the progress.
 
     Raises:
-        InputError: If no sound is left.
+        InputError: If no sound is left, or one that was made in memory is no sound.
+        LimitError: If one that was made in memory is too long.
     """
     read: list[Described] = []
     missing: list[str] = []
@@ -214,14 +216,16 @@ def encode(
             if isinstance(described, TamisError):
                 missing.append(one_line(described))
                 continue
-            sound = resample(described.sound, sound_encoder.rate)
-            digest.update(np.round(described.sound.samples * 2**15).astype(np.int32).tobytes())
+            given = checked(described.sound)
+            digest.update(np.round(given.samples * 2**15).astype(np.int32).tobytes())
             digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
-            heard.append(sound_encoder.encode(sound.samples))
+            heard.append(sound_encoder.encode(resample(given, sound_encoder.rate).samples))
             read.append(described._replace(sound=Sound(np.zeros(0, np.float32), 0)))
             report(done)
     if not read:
         raise InputError(f"{name}: no sound could be read{f' ({missing[0]})' if missing else ''}; give some that can")
+    if missing:
+        warnings.warn(f"{name}: {len(missing)} sounds could not be read and are left out ({missing[0]})", stacklevel=2)
     captions = [caption for one in read for caption in one.captions]
     said = text_encoder.encode(captions)
     return Encoded(
@@ -269,7 +273,10 @@ def encode_collection(
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     file = cache / f"latents-{key}.safetensors" if cache is not None else None
     if file is not None and file.is_file():
-        return Encoded.load(file)
+        try:
+            return Encoded.load(file)
+        except FileError as error:
+            warnings.warn(one_line(error), stacklevel=2)
     made = encode(of_collection(collection), collection.name, sound, text, total=len(files))
     if file is not None:
         made.save(file)

@@ -11,7 +11,7 @@ Items of equal score keep their order, so that a model that gives all items one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from tamis.core.errors import InputError, ShapeError
 from tamis.core.seed import generator
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, Shaped
 
 
 class Ranking(NamedTuple):
@@ -126,6 +126,7 @@ def paired_bootstrap(
     better: Float[np.ndarray, "seeds queries"],
     worse: Float[np.ndarray, "seeds queries"],
     *,
+    groups: Sequence[Any] | Shaped[np.ndarray, " queries"] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Difference:
@@ -134,28 +135,35 @@ def paired_bootstrap(
     Args:
         better: A number for each seed and query, such as 0 or 1 for recall, or the average precision.
         worse: The same of the other method, on the same queries in the same order.
+        groups: What each query is of, such as its sound or its class; queries of one group are drawn together, since
+            they are not independent. By default each query is a group of its own.
         resamples: How many.
         seed: Of the resampling.
 
     Raises:
-        ShapeError: If the two differ in shape.
+        ShapeError: If the two differ in shape, or from the groups in length.
 
     Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap (1993); percentile interval.
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993); percentile interval, groups as its clusters.
     """
     if better.shape != worse.shape or better.ndim != 2:
         raise ShapeError(f"shapes {better.shape} and {worse.shape}; expected (seeds, queries) for both")
     difference = np.asarray(better, np.float64) - worse
     seeds, queries = difference.shape
+    if groups is not None and len(groups) != queries:
+        raise ShapeError(f"{len(groups)} groups of {queries} queries; expected one for each query")
+    _, member = np.unique(np.arange(queries) if groups is None else np.asarray(groups), return_inverse=True)
+    sizes = np.bincount(member).astype(np.float64)
+    sums = np.stack([np.bincount(member, of_seed) for of_seed in difference])
     rng = generator(seed, "audio", "bootstrap")
     means = np.empty(resamples)
-    step = max(1, 4_000_000 // queries)
+    step = max(1, 4_000_000 // len(sizes))
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
-        chosen = rng.integers(queries, size=(count, queries))
-        weights = np.zeros((count, queries))
-        np.add.at(weights, (np.arange(count)[:, None], chosen), 1 / queries)
-        of_seeds = weights @ difference.T
+        chosen = rng.integers(len(sizes), size=(count, len(sizes)))
+        times = np.zeros((count, len(sizes)))
+        np.add.at(times, (np.arange(count)[:, None], chosen), 1)
+        of_seeds = (times @ sums.T) / (times @ sizes)[:, None]
         which = rng.integers(seeds, size=(count, seeds))
         means[start : start + count] = np.take_along_axis(of_seeds, which, axis=1).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tamis.audio.sound import read
+from tamis.audio.sound import DEFAULT, SILENCE, read
 from tamis.core.errors import ConfigError, InputError, MissingExtraError, TamisError, one_line
-from tamis.core.files import write_whole
+from tamis.core.files import check_writable, write_whole
 from tamis.core.progress import progress
 from tamis.core.seed import generator
 
@@ -119,10 +119,11 @@ class ComposeConfig:
         object.__setattr__(self, "patterns", tuple(self.patterns))
         if not self.patterns or not set(self.patterns) <= set(PATTERNS):
             raise ConfigError(f"patterns are {self.patterns}; expected some of {', '.join(PATTERNS)}")
-        if not self.longest > 0 or self.seconds < 3 * self.longest + 2 * self.gap[1]:
+        if not self.longest > 0 or not 3 * self.longest + 2 * self.gap[1] <= self.seconds <= DEFAULT.max_seconds:
             raise ConfigError(
                 f"seconds is {self.seconds:g} and longest {self.longest:g}; three events with gaps of "
-                f"{self.gap[1]:g} s need {3 * self.longest + 2 * self.gap[1]:g} s"
+                f"{self.gap[1]:g} s need {3 * self.longest + 2 * self.gap[1]:g} s, and the limit of a sound is "
+                f"{DEFAULT.max_seconds:g} s"
             )
         if self.captions < 1:
             raise ConfigError(f"captions is {self.captions}; expected at least 1")
@@ -185,6 +186,8 @@ def wordings(phrases: Sequence[str], count: int, *, seed: int = 0) -> list[str]:
 def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int | None = None) -> Path:
     """Write mixtures into a folder as audiofolder has it: .flac files and metadata.jsonl, which is written last.
 
+    Mixtures of an earlier run go, so that the folder holds nothing that metadata.jsonl does not name.
+
     Args:
         mixtures: From `compose`.
         rate: Samples a second.
@@ -192,7 +195,7 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
         total: How many there will be, for the progress.
 
     Returns:
-        The path of metadata.jsonl, whose lines hold file_name, captions, pattern and events.
+        The path of metadata.jsonl, whose lines hold file_name, captions, sources, pattern and events.
 
     Raises:
         FileError: If it cannot be written.
@@ -202,7 +205,10 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
         import soundfile
     except (ModuleNotFoundError, OSError) as error:  # OSError: the library itself is missing
         raise MissingExtraError("writing sounds", "audio") from error
-    lines = []
+    lines, listed = [], Path(out) / "metadata.jsonl"
+    check_writable(listed)
+    for old in (listed, *Path(out).glob("mixture-[0-9]*.flac")):
+        old.unlink(missing_ok=True)
     with progress("composing", total) as report:
         for number, mixture in enumerate(mixtures):
             name = f"mixture-{number:06d}.flac"
@@ -210,10 +216,17 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
                 soundfile.write(buffer, mixture.samples, rate, format="FLAC", subtype="PCM_16")
                 write_whole(Path(out) / name, buffer.getvalue())
             events = [event._asdict() for event in mixture.events]
-            told = {"file_name": name, "captions": mixture.captions, "pattern": mixture.pattern, "events": events}
+            sources = list(dict.fromkeys(event.source for event in mixture.events))
+            told = {
+                "file_name": name,
+                "captions": mixture.captions,
+                "sources": sources,
+                "pattern": mixture.pattern,
+                "events": events,
+            }
             lines.append(json.dumps(told, ensure_ascii=False) + "\n")
             report(number + 1)
-    return write_whole(Path(out) / "metadata.jsonl", "".join(lines))
+    return write_whole(listed, "".join(lines))
 
 
 def clips_of(
@@ -242,7 +255,7 @@ def clips_of(
         except TamisError as error:
             warnings.warn(f"{item.id} is left out: {one_line(error)}", stacklevel=2)
             continue
-        made.append(Clip(samples, label, phrases.get(label) or item.captions or (label,), item.source or item.id))
+        made.append(Clip(samples, label, phrases.get(label) or item.captions or (label,), item.sources[0]))
     if not made:
         raise InputError(f"{collection.name}: has no clip with a label and a sound; give a data set with labels")
     return made
@@ -260,9 +273,9 @@ def active(samples: Float32[np.ndarray, " samples"], rate: int, below_db: float 
         InputError: If the clip is silent.
     """
     step = max(1, rate // 100)
-    frames = np.add.reduceat(samples.astype(np.float64) ** 2, np.arange(0, len(samples), step))
-    if not len(frames) or not frames.max() > 0:
+    if not np.abs(samples).max(initial=0.0) > SILENCE:
         raise InputError("a clip is silent; leave it out")
+    frames = np.add.reduceat(samples.astype(np.float64) ** 2, np.arange(0, len(samples), step))
     loud = np.flatnonzero(frames > frames.max() * 10 ** (-below_db / 10))
     return slice(int(loud[0]) * step, min(len(samples), (int(loud[-1]) + 1) * step))
 

@@ -40,7 +40,8 @@ def losses_table(runs: Iterable[Run], dataset: str) -> Table | None:
         ["loss", *titles],
         rows,
         f"{dataset}: {sounds} sounds, {captions} captions, means of {seeds} seeds, in percent. In brackets the gain "
-        "over nt-xent and its 95 % interval, a paired bootstrap over queries and seeds. T→A is text to audio.",
+        "over nt-xent and its 95 % interval, a paired bootstrap over sounds, each with all its captions, and seeds. "
+        "T→A is text to audio.",
     )
 
 

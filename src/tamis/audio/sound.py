@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tamis.core.errors import FileError, LimitError, MissingExtraError, one_line
+from tamis.core.errors import FileError, InputError, LimitError, MissingExtraError, one_line
 from tamis.core.files import list_files
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
 """How files are named that are looked at in a folder."""
+SILENCE = 2.0**-16
+"""What is not louder is none: half of the least step of 16 bits."""
 _BLOCK = 1 << 16  # frames that are decoded at a time
 
 
@@ -158,6 +160,59 @@ def read(path: str | Path | Member, rate: int | None = None, limits: Limits = DE
     if not count:
         raise FileError(f"{path}: holds no sample; give a sound")
     return resample(Sound(np.concatenate(parts), about.rate), about.rate if rate is None else rate)
+
+
+def checked(sound: Sound, limits: Limits = DEFAULT) -> Sound:
+    """Hold a sound that was made in memory to what `read` holds files to.
+
+    Args:
+        sound: Samples and their rate, as whoever made it says.
+        limits: What is accepted; files have more of them.
+
+    Returns:
+        The sound, as float32.
+
+    Raises:
+        InputError: If the samples are no row of finite numbers, or are none.
+        LimitError: If the rate is one that nobody records with, or the sound is too long.
+    """
+    samples, rate = np.asarray(sound.samples), sound.rate
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise InputError(
+            f"samples are {samples.dtype} of shape {samples.shape}; expected one row of floating-point numbers, mono, "
+            "between -1 and 1"
+        )
+    if not isinstance(rate, int | np.integer) or not limits.min_rate <= rate <= limits.max_rate:
+        raise LimitError(f"rate is {rate!r} Hz; the limits are {limits.min_rate} to {limits.max_rate} Hz")
+    if not len(samples):
+        raise InputError("a sound holds no sample; give one that does")
+    if len(samples) > limits.max_seconds * rate:
+        raise LimitError(f"a sound of {len(samples) / rate:.1f} s; the limit is {limits.max_seconds:g} s; cut it")
+    with np.errstate(over="ignore"):
+        single = samples.astype(np.float32, copy=False)
+    if not np.isfinite(single).all():
+        raise InputError(f"NaN or infinity at {int((~np.isfinite(single)).argmax()) / rate:.3f} s; mend the sound")
+    return Sound(single, int(rate))
+
+
+def hear(sounds: Iterable[str | Path | Member | Sound], rate: int) -> Iterator[Sound]:
+    """Give sounds one after another at one rate, whether they lie in files or in memory.
+
+    Args:
+        sounds: Files, or sounds in memory.
+        rate: Samples a second.
+
+    Raises:
+        FileError: If a file is missing, damaged or no sound.
+        InputError: If one was given in place of several, or one in memory is none.
+        LimitError: If one is too long, or has a rate that nobody records with.
+        MissingExtraError: If soundfile or soxr is not installed.
+    """
+    if isinstance(sounds, str | Path | Member | Sound):
+        told = "a sound" if isinstance(sounds, Sound) else str(sounds)
+        raise InputError(f"{told} is one sound; give a list of them")
+    for sound in sounds:
+        yield resample(checked(sound), rate) if isinstance(sound, Sound) else read(sound, rate)
 
 
 def resample(sound: Sound, rate: int) -> Sound:

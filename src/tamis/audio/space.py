@@ -22,7 +22,7 @@ from torch.nn import functional
 from tamis.audio.config import JointConfig
 from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder, positions
 from tamis.audio.latents import Encoded, Rows
-from tamis.audio.sound import Member, Sound, read, resample
+from tamis.audio.sound import SILENCE, Member, Sound, hear
 from tamis.core.checkpoint import Checkpoint
 from tamis.core.errors import ConfigError, InputError
 
@@ -124,8 +124,11 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
 
         Raises:
             FileError: If a file is missing, damaged or no sound.
+            InputError: If one was given in place of several, or one in memory is none.
+            LimitError: If one is too long.
         """
-        embedded = [self._embed_sound(self._rows(sound)) for sound in sounds]
+        encoder = self.sound_encoder
+        embedded = [self._embed_sound(encoder.encode(sound.samples)) for sound in hear(sounds, encoder.rate)]
         return np.stack(embedded) if embedded else np.zeros((0, self.config.joint), np.float32)
 
     def encode_text(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences joint"]:
@@ -154,23 +157,30 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         return np.asarray(audio @ text.T)
 
     def locate(self, sound: str | Path | Member | Sound, sentence: str) -> list[Moment]:
-        """Say where in a sound a sentence holds, the best window first and those in which nothing sounds last.
+        """Say where in a sound a sentence holds, the best window first and those in which little sounds last.
 
         Args:
             sound: A file, or a sound in memory.
             sentence: What is to be heard there; of one thing, since windows are short.
 
+        Returns:
+            A moment for each window, those 20 dB below the loudest behind all others; none for silence.
+
         Raises:
             FileError: If the file is missing, damaged or no sound.
-            InputError: If the sentence is empty.
+            InputError: If the sentence is empty, or a sound in memory is none.
+            LimitError: If it is too long.
         """
-        encoder, heard = self.sound_encoder, self._heard(sound)
+        encoder = self.sound_encoder
+        (heard,) = hear([sound], encoder.rate)
         windows = self.embed_windows(encoder.encode(heard.samples))
         scores = windows @ self.encode_text([sentence])[0]
-        silent = ~audible(heard.samples, encoder, len(windows))
-        starts = np.arange(len(windows)) * encoder.hop_s
+        quiet = ~audible(heard.samples, encoder, len(windows))
+        if quiet.all():
+            return []
+        starts = encoder.starts_s(len(windows), heard.seconds)
         ends = np.minimum(starts + encoder.window_s, max(heard.seconds, float(starts[-1])))
-        return [Moment(float(starts[i]), float(ends[i]), float(scores[i])) for i in np.lexsort((-scores, silent))]
+        return [Moment(float(starts[i]), float(ends[i]), float(scores[i])) for i in np.lexsort((-scores, quiet))]
 
     def embed(
         self, encoded: Encoded
@@ -222,16 +232,6 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
             if hasattr(self, name):
                 getattr(self, name).eval()
         return self
-
-    def _heard(self, sound: str | Path | Member | Sound) -> Sound:
-        rate = self.sound_encoder.rate
-        heard = sound if isinstance(sound, Sound) else read(sound, rate)
-        if not len(heard.samples):
-            raise InputError("a sound holds no sample; give one that does")
-        return resample(heard, rate)
-
-    def _rows(self, sound: str | Path | Member | Sound) -> Float32[np.ndarray, "windows width"]:
-        return self.sound_encoder.encode(self._heard(sound).samples)
 
     def _embed_sound(self, rows: Float32[np.ndarray, "windows width"]) -> Float32[np.ndarray, " joint"]:
         return _unit_mean(self._embed_rows(self.sound_head, Rows.of(self._stretches(rows))))
@@ -319,7 +319,9 @@ class Head(nn.Module):
 def audible(
     samples: Float32[np.ndarray, " samples"], encoder: SoundEncoder, windows: int
 ) -> Bool[np.ndarray, " windows"]:
-    """Say in which windows something sounds: not 20 dB below the loudest. Encoders hear something in silence too.
+    """Say in which windows something sounds: not 20 dB below the loudest, nor below what 16 bits hold.
+
+    Encoders hear something in silence too.
 
     Args:
         samples: Mono, at the encoder's rate.
@@ -327,10 +329,12 @@ def audible(
         windows: How many there are.
     """
     energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
-    starts = np.round(np.arange(windows) * encoder.hop_s * encoder.rate).astype(int).clip(max=len(samples))
+    starts_s = encoder.starts_s(windows, len(samples) / encoder.rate)
+    starts = np.round(starts_s * encoder.rate).astype(int).clip(max=len(samples))
     ends = np.minimum(starts + round(encoder.window_s * encoder.rate), len(samples))
     levels = energy[ends] - energy[starts]
-    return np.asarray(levels >= levels.max() * 10 ** (-_QUIET_DB / 10))
+    least = np.maximum(ends - starts, 1) * SILENCE**2
+    return np.asarray(levels >= np.maximum(levels.max() * 10 ** (-_QUIET_DB / 10), least))
 
 
 def _unit_mean(vectors: Float32[np.ndarray, "some joint"]) -> Float32[np.ndarray, " joint"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,29 +16,35 @@ from torch.utils.data import DataLoader, Dataset
 
 from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import JointConfig, TrainConfig
-from tamis.audio.data import Collection, Item, load, reader_of
-from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder
+from tamis.audio.data import Collection, Item, load, reader_of, shared
+from tamis.audio.encoders import SoundEncoder, TextEncoder, check_sentences, load_sound_encoder, load_text_encoder
 from tamis.audio.evaluation import evaluate, retrieval, with_captions
 from tamis.audio.latents import Encoded, encode_collection
 from tamis.audio.objective import Objective, Pairs, gathered
 from tamis.audio.space import JointSpace, averaged, new_space
 from tamis.core.errors import ConfigError, FileError, InputError
+from tamis.core.files import check_writable
 from tamis.core.lightning import KeepEveryEpoch, Lesson, one_validation
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive, generator
-from tamis.core.training import BEST, LAST, Shuffle, claim, quietly, read_checkpoint, trainer
+from tamis.core.training import ABOUT, BEST, LAST, Shuffle, check_device, claim, quietly, read_checkpoint, trainer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+_FEWEST = 20  # sources of which some can be held out
+Given = Encoded | Collection | str | Path | Sequence[tuple[str | Path, str]]
+"""Pairs as they may be given: encoded before, from `load`, a table or folder, or sounds with their sentences."""
+
+
 def train(
-    pairs: Encoded | Collection | str | Path | Sequence[tuple[str | Path, str]],
+    pairs: Given,
     loss: Objective | None = None,
     config: TrainConfig = TrainConfig(),
     *,
-    val: Encoded | Collection | None = None,
+    val: Given | None = None,
     sound: str | SoundEncoder = "aisfx-overlap",
     text: str | TextEncoder = "minilm",
     sizes: JointConfig | None = None,
@@ -54,7 +59,8 @@ def train(
             sounds with their sentences, or what was encoded before.
         loss: What is minimised; `CLSRLoss()` by default.
         config: The recipe.
-        val: Pairs to choose the best epoch by. By default a tenth of the sources is held out, if there are twenty.
+        val: Pairs to choose the best epoch by, given in the same ways. By default a tenth of the sources is held out,
+            if there are twenty that share no clip; nothing is held out of what is encoded already.
         sound: Encoder of sounds; see `tamis.audio.encoders`. Ignored for what is encoded already.
         text: Encoder of sentences.
         sizes: Of the heads.
@@ -66,27 +72,49 @@ def train(
         The space, and the result on the validation pairs, with learning curves.
 
     Raises:
-        ConfigError: If an encoder is unknown, the folder holds another training, or there is no such device.
-        FileError: If a table or the folder's content is damaged, or the encoders' weights are not here.
-        InputError: If there are fewer than two pairs.
+        ConfigError: If an encoder is unknown, the folder holds another training, a sound is in both sets, one set is
+            encoded and the other is not, or there is no such device.
+        FileError: If a table or the folder's content is damaged, the folder cannot be written, or the encoders'
+            weights are not here.
+        InputError: If there are fewer than two pairs, or the training diverges.
     """
     loss = loss or CLSRLoss()
-    if isinstance(pairs, Encoded):
-        encoded, judged = pairs, val
+    check_device(device)
+    if out is not None:
+        check_writable(Path(out) / ABOUT)
+    if isinstance(pairs, Encoded) or isinstance(val, Encoded):
+        if not isinstance(pairs, Encoded) or not (val is None or isinstance(val, Encoded)):
+            raise ConfigError("one of pairs and val is encoded and the other is not; encode both, or neither")
+        return fit(pairs, val, loss, config, sizes=sizes, method=method, out=out, device=device)
+    collection = _collection(pairs)
+    if val is None:
+        collection, held_out = hold_out(collection, seed=config.seed)
+        if held_out is None and len(collection.here) >= _FEWEST:
+            warnings.warn(
+                f"{collection.name}: nothing is held out to choose the epoch by, since its clips share recordings; "
+                "give other pairs as val",
+                stacklevel=2,
+            )
     else:
-        collection = pairs if isinstance(pairs, Collection) else _collection(pairs)
-        if val is None:
-            collection, held_out = hold_out(collection, seed=config.seed)
-        else:
-            held_out = val if isinstance(val, Collection) else None
-        hearing = load_sound_encoder(sound) if isinstance(sound, str) else sound
-        reading = load_text_encoder(text) if isinstance(text, str) else text
-        cache = Path(out) if out is not None else None
-        encoded = encode_collection(collection, hearing, reading, cache=cache)
-        judged = encode_collection(held_out, hearing, reading, cache=cache) if held_out is not None else val
-    if isinstance(judged, Collection):
-        raise ConfigError("val is a collection and pairs are encoded; encode both, or neither")
+        held_out = _collection(val)
+        check_apart(collection, held_out)
+    hearing = load_sound_encoder(sound) if isinstance(sound, str) else sound
+    reading = load_text_encoder(text) if isinstance(text, str) else text
+    cache = Path(out) if out is not None else None
+    encoded = encode_collection(collection, hearing, reading, cache=cache)
+    judged = encode_collection(held_out, hearing, reading, cache=cache) if held_out is not None else None
     return fit(encoded, judged, loss, config, sizes=sizes, method=method, out=out, device=device)
+
+
+def check_apart(learnt: Collection, judged: Collection) -> None:
+    """Refuse to judge by sounds that were learnt from.
+
+    Raises:
+        ConfigError: If a sound is in both.
+    """
+    if both := shared(learnt, judged):
+        count = f"{len(both)} of its sounds are those of the training"
+        raise ConfigError(f"{judged.name}: {count} ({both[0]}); give others")
 
 
 def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tuple[Collection, Collection | None]:
@@ -97,15 +125,16 @@ def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tu
         share: Of the sources.
         seed: Of the choice.
     """
-    sources = sorted({item.source or item.id for item in collection.here if item.captions})
-    if len(sources) < 20:
+    group = _kin(collection.items)
+    groups = sorted({group[item.sources[0]] for item in collection.here if item.captions})
+    if len(groups) < _FEWEST:
         return collection, None
-    order = generator(seed, "audio", "held out").permutation(len(sources))
-    held = {sources[i] for i in order[: max(2, round(share * len(sources)))]}
+    order = generator(seed, "audio", "held out").permutation(len(groups))
+    held = {groups[i] for i in order[: max(2, round(share * len(groups)))]}
     parts = [
         Collection(
             f"{collection.name}-{part}",
-            tuple(item for item in collection.items if ((item.source or item.id) in held) == inside),
+            tuple(item for item in collection.items if (group[item.sources[0]] in held) == inside),
             collection.root,
         )
         for part, inside in (("train", False), ("val", True))
@@ -113,17 +142,35 @@ def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tu
     return parts[0], parts[1]
 
 
-def _collection(pairs: str | Path | Sequence[tuple[str | Path, str]]) -> Collection:
+def _kin(items: Sequence[Item]) -> dict[str, str]:
+    """Give each recording the name of its group: two are of one if some clip was mixed from both."""
+    group: dict[str, str] = {}
+
+    def of(source: str) -> str:
+        while (before := group.setdefault(source, source)) != source:
+            group[source] = source = group[before]
+        return source
+
+    for item in items:
+        for source in item.sources:
+            group[of(source)] = of(item.sources[0])
+    return {source: of(source) for source in group}
+
+
+def _collection(pairs: Collection | str | Path | Sequence[tuple[str | Path, str]]) -> Collection:
     """Read a table of pairs, or make a collection of a list of them."""
+    if isinstance(pairs, Collection):
+        return pairs
     if isinstance(pairs, str | Path):
         path = Path(pairs)
         return load(reader_of(path), path)
-    said: dict[str, tuple[Path, list[str]]] = {}
+    said: dict[Path, tuple[str, list[str]]] = {}
     for sound, caption in pairs:
-        said.setdefault(str(sound), (Path(sound), []))[1].append(caption)
-    items = tuple(Item(name, path if path.is_file() else None, tuple(words)) for name, (path, words) in said.items())
+        said.setdefault(Path(sound).resolve(), (str(sound), []))[1].append(caption)
+    items = tuple(Item(name, path if path.is_file() else None, tuple(words)) for path, (name, words) in said.items())
     if missing := [item.id for item in items if item.path is None]:
         raise FileError(f"{missing[0]}: no such file ({len(missing)} of {len(items)} are missing); give sound files")
+    check_sentences(caption for item in items for caption in item.captions)
     return Collection("pairs", items)
 
 
@@ -159,9 +206,8 @@ def fit(
         ConfigError: If the folder holds another training, the encoders of the two sets differ, or there is no such
             device.
         FileError: If the folder cannot be written, or what it holds is damaged.
-        InputError: If there are fewer than two pairs, or a latent is NaN.
+        InputError: If there are fewer than two pairs, a latent is NaN, or the training diverges.
     """
-    start = time.perf_counter()
     method = method or loss.name
     loss = copy.deepcopy(loss)  # it may learn a temperature, and be used again
     data = with_captions(encoded)
@@ -197,10 +243,10 @@ def fit(
         judged,
         method=method,
         split="val" if val is not None else "train",
-        config={"sounds": len(data), **told, **losing},
+        config={"sounds": len(data), **told, **losing, "trained_at": lesson.commits},
         curves=lesson.curves,
         seeds=[config.seed],
-        seconds=time.perf_counter() - start,
+        seconds=lesson.seconds,
     )
     _warn_of_collapse(run, judged, method)
     if out is not None:
@@ -279,7 +325,7 @@ class _Lesson(Lesson):
 
 
 class _Described(Dataset[Any]):
-    """Sounds, each with one of its captions, drawn anew every epoch, and another for a second view."""
+    """Every sentence with its sound, and with another sentence of that sound for a second view."""
 
     def __init__(self, data: Encoded, seed: int) -> None:
         self.data, self.seed, self.epoch = data, seed, 0
@@ -288,16 +334,20 @@ class _Described(Dataset[Any]):
             self.said[int(owner)].append(sentence)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.data.owners)
 
     def __getitems__(self, index: list[int]) -> dict[str, Tensor]:
         rng = generator(self.seed, "audio", "captions", self.epoch, index[0])
-        drawn = [rng.permutation(self.said[i]) for i in index]
-        batch = {"clips": torch.tensor(index)}
+        clips = [int(self.data.owners[i]) for i in index]
+        others = [
+            int(rng.choice([one for one in self.said[clip] if one != i] or [i]))
+            for i, clip in zip(index, clips, strict=True)
+        ]
+        batch = {"clips": torch.tensor(clips)}
         for name, rows, chosen in (
-            ("sounds", self.data.sounds, index),
-            ("sentences", self.data.sentences, [int(one[0]) for one in drawn]),
-            ("others", self.data.sentences, [int(one[-1]) for one in drawn]),
+            ("sounds", self.data.sounds, clips),
+            ("sentences", self.data.sentences, index),
+            ("others", self.data.sentences, others),
         ):
             values, mask = rows.padded(chosen)
             batch[name] = torch.from_numpy(values).float()
@@ -323,7 +373,7 @@ def _loader(data: Encoded, config: TrainConfig) -> DataLoader[Any]:
         described,
         config.batch,
         sampler=_Order(described, config.seed),
-        drop_last=len(data) >= config.batch,  # a last batch of one pair would have nothing to differ from
+        drop_last=len(described) >= config.batch,  # a last batch of one pair would have nothing to differ from
         collate_fn=lambda fetched: fetched,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from tamis.core.errors import InputError
+from tamis.core.results import source_state
 from tamis.core.training import BEST, LAST
 
 
@@ -21,6 +24,11 @@ class Lesson(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.curves: dict[str, dict[int, float]] = {} if self.watched is None else {self.watched: {}}
+        self.seconds = 0.0
+        """Wall time of the training up to its last checkpoint, over all its stretches."""
+        self.commits: list[str] = []
+        """Of the source trees that trained it; one that was not clean has a + behind it."""
+        self._since, self._commit = time.perf_counter(), ""
 
     def epochs_since_best(self) -> int:
         """Count the epochs after the first that was best."""
@@ -41,13 +49,24 @@ class Lesson(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_fit_start(self) -> None:
+        """Start the clock, and see what trains."""
+        self._since = time.perf_counter()
+        commit, dirty = source_state()
+        self._commit = f"{commit}+" if dirty else commit
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves."""
+        """Keep the curves, the time that it took, and what trained it."""
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        self.commits = list(dict.fromkeys([*self.commits, self._commit]))
         checkpoint["curves"] = self.curves
+        checkpoint["seconds"], checkpoint["commits"] = self.seconds, self.commits
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the curves up again."""
+        """Take them up again."""
         self.curves = checkpoint["curves"]
+        self.seconds, self.commits = checkpoint["seconds"], list(checkpoint["commits"])
 
 
 class KeepEveryEpoch(pl.Callback):
@@ -63,8 +82,17 @@ class KeepEveryEpoch(pl.Callback):
         """Stop a training that had stopped already."""
         trainer.should_stop = self._enough(pl_module)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Report the step."""
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        """Report the step; stop a training that has diverged.
+
+        Raises:
+            InputError: If the loss is NaN or infinite.
+        """
+        if not bool(torch.isfinite(outputs["loss"])):
+            raise InputError(
+                f"the training diverged: its loss is {float(outputs['loss'])} after {trainer.global_step} steps; train "
+                "again with a lower learning rate, into another folder"
+            )
         self.report(trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

@@ -124,7 +124,7 @@ class Run:
         Raises:
             ConfigError: If a value is not finite or not a JSON value.
         """
-        commit, dirty = _source_state()
+        commit, dirty = source_state()
         return cls(
             task=task,
             method=method,
@@ -308,8 +308,12 @@ def file_sha256(path: Path) -> str:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _source_state() -> tuple[str, bool]:
-    """Commit of the git tree that holds this file, and whether anything but its results differs from it."""
+def source_state() -> tuple[str, bool]:
+    """Give the commit of the git tree that holds this file, and say whether anything but its results differs from it.
+
+    Returns:
+        "unknown" and True outside of a tree.
+    """
     here = Path(__file__).resolve()
 
     def git(*arguments: str) -> str:

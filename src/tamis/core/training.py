@@ -21,7 +21,7 @@ ABOUT, LAST, BEST = "training.json", "last.ckpt", "best.ckpt"
 
 
 def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
-    """Write into a folder which training it is for, or refuse it if it holds another.
+    """Write into a folder which training it is for, or refuse it if it holds the checkpoints of another.
 
     Args:
         folder: Of the checkpoints; made if need be.
@@ -36,11 +36,11 @@ def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
     """
     text = json.dumps(told, indent=2, sort_keys=True) + "\n"
     file, last = folder / ABOUT, folder / LAST
-    if not file.exists():
-        if last.exists():
-            raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
+    if not last.exists():
         write_whole(file, text)
         return None
+    if not file.exists():
+        raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
     try:
         known = dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
@@ -52,8 +52,6 @@ def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
                 f"{file}: another training: {name} is {known.get(name)!r} there and {here.get(name)!r} here; "
                 "give the same to go on with it, or another folder"
             )
-    if not last.exists():
-        return None
     read_checkpoint(last)
     return last
 
@@ -87,11 +85,8 @@ def trainer(*, epochs: int, device: str, callbacks: Sequence[pl.Callback], **opt
         ConfigError: If there is no such device.
     """
     import pytorch_lightning as pl
-    import torch
 
-    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if device not in devices:
-        raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
+    check_device(device)
     return pl.Trainer(
         max_epochs=epochs,
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -105,6 +100,22 @@ def trainer(*, epochs: int, device: str, callbacks: Sequence[pl.Callback], **opt
         gradient_clip_val=1.0,
         **options,
     )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device on which torch cannot compute here.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    import torch
+
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if device not in devices:
+        raise ConfigError(f"device is {device!r}; torch can compute on {' or '.join(devices)} here")
 
 
 @contextmanager

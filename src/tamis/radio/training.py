@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,7 +133,6 @@ def fit(
     network = objective.network
     for frames in (data.train, data.val):
         check_frames(network, frames)
-    start = time.perf_counter()
     objective.train()  # Lightning trains a network in the mode that it is in, and a loaded one is in evaluation mode
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
         folder = Path(out if out is not None else scratch)
@@ -160,10 +158,16 @@ def fit(
         data.val,
         method=method,
         split="val",
-        config={"preset": data.train.name, "frames": len(data.train), **_recipe(config), **(extra or {})},
+        config={
+            "preset": data.train.name,
+            "frames": len(data.train),
+            **_recipe(config),
+            **(extra or {}),
+            "trained_at": objective.commits,
+        },
         curves={name: curve for name, curve in objective.curves.items()},
         seeds=[config.seed],
-        seconds=time.perf_counter() - start,
+        seconds=objective.seconds,
     )
     network.to("cpu")
     if out is not None:
