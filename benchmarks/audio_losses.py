@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SEEDS = (0, 1, 2, 3, 4)
 UNSEEN_SEEDS = (0, 1, 2)
-RECIPE = TrainConfig(epochs=16)
+RECIPE = TrainConfig(epochs=6)
 PLAIN = "nt-xent"
 COMPARED = (PLAIN, "clsr")
 
@@ -56,19 +56,22 @@ def losses(out: Path, sets: dict[str, Encoded], names: Sequence[str]) -> list[Ru
         plain = [trial for trial in trials[test] if trial.method == PLAIN]
         for method in names:
             own = [trial for trial in trials[test] if trial.method == method]
-            runs += [trial.run for trial in own] + [headline(own, plain, classes_of(out, own, encoded, test))]
+            line = headline(own, plain)
+            if test == "esc10":
+                line = with_classes(line, out, own, plain, encoded)
+            runs += [trial.run for trial in own] + [line]
         runs += baselines(encoded)
     return runs
 
 
-def headline(own: Sequence[Trial], plain: Sequence[Trial], more: dict[str, float]) -> Run:
+def headline(own: Sequence[Trial], plain: Sequence[Trial]) -> Run:
     """Set the mean over the seeds in one line, with the gains over NT-Xent in pairs."""
     from tamis.audio.evaluation import against
 
     first = own[0].run
-    metrics = {name: mean(float(trial.run.metrics[name]) for trial in own) for name in first.metrics} | more
+    metrics = {name: mean(float(trial.run.metrics[name]) for trial in own) for name in first.metrics}
     intervals: dict[str, list[float]] = {}
-    if own[0].method != PLAIN:
+    if own[0].method != PLAIN and plain:
         gains = against([trial.found for trial in own], [trial.found for trial in plain])
         for name, (gain, low, high) in gains.items():
             metrics[f"{name}_gain"], intervals[f"{name}_gain"] = gain, [low, high]
@@ -86,16 +89,30 @@ def headline(own: Sequence[Trial], plain: Sequence[Trial], more: dict[str, float
     )
 
 
-def classes_of(out: Path, own: Sequence[Trial], encoded: Encoded, test: str) -> dict[str, float]:
-    """Search for the classes of ESC-10 by each of their phrases."""
+def with_classes(line: Run, out: Path, own: Sequence[Trial], plain: Sequence[Trial], encoded: Encoded) -> Run:
+    """Add how well the classes of ESC-10 are found by each of their phrases; phrases of one class are a group."""
     import numpy as np
 
     from tamis.audio.ablation import trained
 
-    if test != "esc10":
-        return {}
-    found = [class_ranking(trained(out, trial.method, trial.seed), encoded).average_precision for trial in own]
-    return {"class_map_at_10": float(np.mean(found))}
+    found, known = (
+        np.stack([class_ranking(trained(out, trial.method, trial.seed), encoded).average_precision for trial in trials])
+        for trials in (own, plain or own)
+    )
+    metrics, intervals = {"class_map_at_10": float(found.mean())}, {}
+    if own[0].method != PLAIN and plain:
+        metrics["class_map_at_10_gain"], intervals["class_map_at_10_gain"] = gain_over(
+            found, known, np.repeat(np.arange(found.shape[1] // 3), 3)
+        )
+    return replace(line, metrics=line.metrics | metrics, intervals=line.intervals | intervals)
+
+
+def gain_over(better: np.ndarray, worse: np.ndarray, groups: np.ndarray) -> tuple[float, list[float]]:
+    """Give the mean gain of (seeds, queries), and its interval."""
+    from tamis.audio.metrics import paired_bootstrap
+
+    difference = paired_bootstrap(better, worse, groups=groups)
+    return difference.mean, [difference.low, difference.high]
 
 
 def class_ranking(space: JointSpace, encoded: Encoded) -> Ranking:
@@ -143,11 +160,13 @@ def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
     from tamis.audio.space import audible
 
     sound = load_sound_encoder(encoded.encoders["sound"])
-    centres = [np.arange(len(encoded.sounds.item(i))) * sound.hop_s + sound.window_s / 2 for i in range(len(encoded))]
+    lengths = [len(encoded.sounds.item(i)) for i in range(len(encoded))]
+    centres = [sound.starts_s(length, COMPOSE.seconds) + sound.window_s / 2 for length in lengths]
     mixtures = compose(clips(roots, "test"), len(encoded), COMPOSE, seed=MIXTURE_SEEDS["test"])
-    sounding = [audible(one.samples, sound, len(encoded.sounds.item(i))) for i, one in enumerate(mixtures)]
+    sounding = [audible(one.samples, sound, length) for one, length in zip(mixtures, lengths, strict=True)]
     follows = [i for i, pattern in enumerate(encoded.patterns) if pattern == "then"]
-    runs = []
+    runs: list[Run] = []
+    reached: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for method in COMPARED:
         start = time.perf_counter()
         within, told = [], []
@@ -167,6 +186,7 @@ def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
                 space.encode_text([f"{one[a]}, then {one[b]}" for one in names]) for a, b in ((0, 1), (1, 0))
             )
             told.append(order(sounds, right, wrong))
+        reached[method] = np.stack(within), np.stack(told)
         metrics = {
             "within_1_s": float(np.mean(within)),
             "within_1_s_by_chance": found.by_chance,
@@ -176,6 +196,11 @@ def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
             "within_1_s": list(wilson(round(float(np.mean(within)) * len(within[0])), len(within[0]))),
             "order": list(wilson(round(float(np.mean(told)) * len(follows)), len(follows))),
         }
+        if method != PLAIN:
+            for i, (name, groups) in enumerate((("within_1_s", found.sounds), ("order", np.array(follows)))):
+                metrics[f"{name}_gain"], intervals[f"{name}_gain"] = gain_over(
+                    reached[method][i], reached[PLAIN][i], groups
+                )
         runs.append(
             Run.measured(
                 "audio/moments",
@@ -200,13 +225,13 @@ def unseen(sets: dict[str, Encoded]) -> list[Run]:
     from tamis.audio.ablation import loss_named
     from tamis.audio.evaluation import classes
     from tamis.audio.latents import joined
-    from tamis.audio.metrics import paired_bootstrap
     from tamis.audio.training import fit
 
     whole = joined([sets["esc10-train"], sets["esc10-val"]], "esc10-learnt")
     test = sets["esc10-test"]
     labels = sorted({one[0] for one in test.labels})
     precision: dict[str, list[np.ndarray]] = {method: [] for method in (*COMPARED, "random")}
+    asked: list[str] = []
     start = time.perf_counter()
     for turn in range(len(labels)):
         held = {labels[(turn + i) % len(labels)] for i in range(3)}
@@ -217,29 +242,32 @@ def unseen(sets: dict[str, Encoded]) -> list[Run]:
         named = [one[0] for one in judged.labels]
         wanted = [label for label in sorted(held) for _ in range(3)]
         random = classes(np.eye(shape[1]), named, rng.random(shape), wanted)
-        precision["random"].append(random.average_precision)
+        precision["random"].append(np.tile(random.average_precision, (len(UNSEEN_SEEDS), 1)))
+        asked += wanted
         for method in COMPARED:
             each = []
             for seed in UNSEEN_SEEDS:
                 recipe = replace(RECIPE, seed=seed, epochs=40, batch=64)
                 space, _ = fit(learnt, None, loss_named(method), recipe, method=method)
                 each.append(class_ranking(space, judged).average_precision)
-            precision[method].append(np.mean(each, axis=0))
+            precision[method].append(np.stack(each))
     taken = time.perf_counter() - start
     runs = []
     for method, found in precision.items():
-        values = np.concatenate(found)
+        values = np.concatenate(found, axis=1)
         metrics, intervals = {"class_map_at_10": float(values.mean())}, {}
         if method == "clsr":
-            gain = paired_bootstrap(values[None], np.concatenate(precision[PLAIN])[None])
-            metrics["class_map_at_10_gain"], intervals["class_map_at_10_gain"] = gain.mean, [gain.low, gain.high]
+            known = np.concatenate(precision[PLAIN], axis=1)
+            metrics["class_map_at_10_gain"], intervals["class_map_at_10_gain"] = gain_over(
+                values, known, np.array(asked)
+            )
         runs.append(
             Run.measured(
                 "audio/unseen",
                 method,
                 dataset=test.dataset,
                 split="test",
-                n=len(values),
+                n=values.shape[1],
                 metrics=metrics,
                 intervals=intervals,
                 config={"headline": True, "sound": test.encoders["sound"], "rotations": len(labels), "unseen": 3},
@@ -271,7 +299,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if part not in ("losses", "moments", "unseen"):
                 raise ConfigError(f"--parts: {part!r}; expected losses, moments, unseen")
         if told.write:
-            check("audio/retrieval")
+            if "losses" in wanted:
+                check("audio/retrieval", ["mixtures-test", "esc10-test"])
+            if "moments" in wanted:
+                check("audio/moments", ["mixtures-test"])
+            if "unseen" in wanted:
+                check("audio/unseen", ["esc10-test"])
         roots = Roots(told.esc10, told.sonic_pi, told.tuxpaint)
         sound, text = load_sound_encoder("aisfx-overlap"), load_text_encoder("minilm")
         sets = {

@@ -103,6 +103,8 @@ def test_sentences_are_learnt_and_a_lesson_goes_on(teacher: MiniLM, tmp_path: Pa
     again, resumed = teach_sentences(teacher, said, Lessons(epochs=6, batch=16), out=tmp_path / "words")
     assert resumed == curves
     assert again.prepare("dogs")[0] != again.prepare("rain")[0]
+    with pytest.raises(ConfigError, match="another training: data is"):
+        teach_sentences(teacher, [*said[:-1], "a dog and rain"], Lessons(epochs=6, batch=16), out=tmp_path / "words")
 
 
 def test_sounds_are_learnt() -> None:

@@ -1,5 +1,6 @@
 """Sounds that libsndfile wrote, and files that are not what they say."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -110,6 +111,14 @@ def test_a_file_that_is_missing_or_a_folder_or_too_large_is_refused(tmp_path: Pa
     soundfile.write(tmp_path / "a.wav", tone(), RATE)
     with pytest.raises(LimitError, match="8044 bytes, the limit is 8000"):
         probe(tmp_path / "a.wav", Limits(max_bytes=8000))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are Unicode on Windows")
+def test_a_name_that_is_no_text_is_opened(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.ones(100), 8000)
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.wav"))
+    (tmp_path / "a.wav").rename(path)
+    assert len(read(path).samples) == 100
 
 
 def test_only_sounds_inside_the_folder_are_listed(tmp_path: Path) -> None:

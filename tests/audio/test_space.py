@@ -150,7 +150,15 @@ def test_what_is_no_sound_and_no_sentence_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"joint": 0}, {"hidden": 10, "heads": 4}, {"dropout": 1.0}, {"stretch": -1}, {"vocabulary": (1, -1)}]
+    "changes",
+    [
+        {"joint": 0},
+        {"hidden": 10, "heads": 4},
+        {"dropout": 1.0},
+        {"stretch": -1},
+        {"vocabulary": (1, -1)},
+        {"layers": 10**7},
+    ],
 )
 def test_what_makes_no_space_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="expected"):

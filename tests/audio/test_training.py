@@ -1,6 +1,7 @@
 """Training of a joint space: it learns, resumes, repeats, and refuses what it cannot use."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,20 @@ def test_what_cannot_be_trained_on_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"epochs": 0}, {"batch": 1}, {"learning_rate": 0.0}, {"patience": 0}, {"noise": -1.0}]
+    "changes",
+    [
+        {"epochs": 0},
+        {"batch": 1},
+        {"batch": 10**20},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"threads": 10**9},
+        {"learning_rate": 0.0},
+        {"learning_rate": 1e30},
+        {"patience": 0},
+        {"noise": -1.0},
+        {"noise": math.inf},
+    ],
 )
 def test_what_trains_nothing_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="expected"):

@@ -141,6 +141,9 @@ def test_damaged_or_missing_weights_are_refused_and_pickled_ones_are_not_looked_
     ("change", "message"),
     [
         ({"config": {"widht": 4}}, "unknown key 'widht'; did you mean 'width'"),
+        ({"config": {"width": "4"}}, "width is '4'; expected type int"),
+        ({"config": {"width": 4.5}}, "width is 4.5; expected type int"),
+        ({"config": {"width": True}}, "width is True; expected type int"),
         ({"config": {"zzz": 4}}, "unknown key 'zzz'; expected one of width, kernels"),
         ({"config": {"width": 0}}, r"config\.json: width is 0"),
         ({"config": {"kernels": 3}}, "does not make a ToyConfig"),

@@ -1,5 +1,7 @@
 import inspect
+import math
 import re
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -12,6 +14,7 @@ from tamis.core.errors import (
     MissingExtraError,
     TamisError,
     check_choice,
+    check_range,
     nearest,
     one_line,
 )
@@ -75,3 +78,12 @@ def test_a_choice_that_is_none_is_refused_with_the_nearest_one() -> None:
         check_choice("mode", "summ", Literal["sum", "max"])
     with pytest.raises(ConfigError, match=r"^mode is None; expected one of sum, max$"):
         check_choice("mode", None, Literal["sum", "max"])
+
+
+def test_a_setting_out_of_range_is_named_with_its_range() -> None:
+    settings = SimpleNamespace(epochs=3, batch=0, rate=math.nan)
+    check_range(settings, 1, 3, "epochs")
+    with pytest.raises(ConfigError, match="batch is 0; expected 1 to 3"):
+        check_range(settings, 1, 3, "epochs", "batch")
+    with pytest.raises(ConfigError, match="rate is nan; expected 1 to 3"):
+        check_range(settings, 1, 3, "rate")

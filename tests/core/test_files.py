@@ -45,6 +45,10 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
     assert os.listdir(tmp_path) == []
 
 
+def test_names_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+    assert write_whole(tmp_path / "names.txt", "bad\udcff.wav ü").read_text(encoding="utf-8") == "bad\\udcff.wav ü"
+
+
 def test_a_folder_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, "", ".", "..", "/"):

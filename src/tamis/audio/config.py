@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tamis.core.errors import ConfigError, check_choice
+from tamis.core.errors import ConfigError, check_choice, check_range
 
 Separability = Literal["joint", "separate", "views", "none"]
 """How pairs of one modality are pushed apart; see `CLSRConfig.separability`."""
@@ -110,15 +110,12 @@ class JointConfig:
 
     def __post_init__(self) -> None:
         """Refuse what makes no space."""
-        for name in ("sound_width", "text_width", "joint", "hidden", "heads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
+        check_range(self, 1, 65_536, "sound_width", "text_width", "joint", "hidden", "heads")
+        check_range(self, 0, 64, "layers")
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
-        if self.layers < 0 or self.stretch < 0 or len(self.vocabulary) != 2 or min(self.vocabulary) < 0:
-            raise ConfigError(
-                f"layers is {self.layers}, stretch {self.stretch}, vocabulary {self.vocabulary}; expected 0 or more, "
-                "and two numbers"
-            )
+        check_range(self, 0, 1_000_000, "stretch")
+        if len(self.vocabulary) != 2 or not 0 <= min(self.vocabulary) <= max(self.vocabulary) <= 100_000_000:
+            raise ConfigError(f"vocabulary is {self.vocabulary}; expected two numbers from 0 to 100000000")
         if self.hidden % self.heads:
             raise ConfigError(f"hidden is {self.hidden} and heads {self.heads}; expected a multiple")
         if not 0 <= self.dropout < 1:
@@ -148,15 +145,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
-        for name in ("epochs", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if self.batch < 2:
-            raise ConfigError(f"batch is {self.batch}; expected at least 2: one pair has nothing to differ from")
+        check_range(self, 1, 1_000_000, "epochs")
+        check_range(self, 2, 1_000_000, "batch")  # one pair has nothing to differ from
+        check_range(self, 1, 1024, "threads")
+        check_range(self, 0, 2**63 - 1, "seed")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1")
-        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf or not self.noise >= 0:
-            raise ConfigError(
-                f"learning_rate is {self.learning_rate}, weight_decay {self.weight_decay} and noise {self.noise}; "
-                "expected more than 0, and 0 or more"
-            )
+        if not 0 < self.learning_rate < 10:
+            raise ConfigError(f"learning_rate is {self.learning_rate}; expected more than 0 and less than 10")
+        if not 0 <= self.weight_decay < math.inf or not 0 <= self.noise < math.inf:
+            raise ConfigError(f"weight_decay is {self.weight_decay} and noise {self.noise}; expected 0 or more")

@@ -6,6 +6,7 @@ Both start from random weights; the table of word pieces is MiniLM's own opinion
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,10 @@ def _teach(
     """Minimise a loss of rows of some arrays."""
     lesson = _Lesson(pupil, loss, lessons)
     rows = _RowsOf([torch.from_numpy(part) for part in data])
-    told = {"pupil": type(pupil).__name__, "rows": len(rows), **vars(lessons)}
+    digest = hashlib.sha256()
+    for part in data:
+        digest.update(np.ascontiguousarray(part).data)
+    told = {"pupil": type(pupil).__name__, "rows": len(rows), "data": digest.hexdigest(), **vars(lessons)}
     with TemporaryDirectory() as scratch, quietly(lessons.threads), progress("learning") as report:
         folder = Path(out if out is not None else scratch)
         last = claim(folder, told)

@@ -269,11 +269,16 @@ def _opened(path: str | Path | Member, limits: Limits) -> Iterator[Any]:
     if size > limits.max_bytes:
         raise LimitError(f"{path}: {size} bytes, the limit is {limits.max_bytes}; cut it")
     try:
-        with soundfile.SoundFile(io.BytesIO(path.read()) if isinstance(path, Member) else path) as file:
+        with soundfile.SoundFile(io.BytesIO(path.read()) if isinstance(path, Member) else _named(path)) as file:
             _check(path, _about(file), limits)
             yield file
     except soundfile.LibsndfileError as error:
         raise FileError(f"{path}: not a sound, or damaged ({one_line(error)}); save it again") from error
+
+
+def _named(path: Path) -> Path | bytes:
+    """Give a name that libsndfile opens even where it is no Unicode text, as names of files may be on Linux."""
+    return path if os.name == "nt" else os.fsencode(path)
 
 
 def _about(file: Any) -> About:

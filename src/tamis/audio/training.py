@@ -24,7 +24,7 @@ from tamis.audio.objective import Objective, Pairs, gathered
 from tamis.audio.space import JointSpace, averaged, new_space
 from tamis.core.errors import ConfigError, FileError, InputError
 from tamis.core.files import check_writable
-from tamis.core.lightning import KeepEveryEpoch, Lesson, one_validation
+from tamis.core.lightning import KeepEveryEpoch, Lesson, diverged, one_validation
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive, generator
@@ -312,7 +312,10 @@ class _Lesson(Lesson):
         for name, values in self._terms.items():
             self.curves.setdefault(name, {})[epoch] = float(torch.stack(values).mean())
         self._terms.clear()
-        found = retrieval(*self.space.embed(self.judged), self.judged.owners).metrics()
+        sounds, sentences = self.space.embed(self.judged)
+        if not (np.isfinite(sounds).all() and np.isfinite(sentences).all()):
+            raise diverged("its vectors are NaN", self.trainer.global_step)
+        found = retrieval(sounds, sentences, self.judged.owners).metrics()
         recalls = [found[f"{side}_recall_at_{k}"] for side in ("t2a", "a2t") for k in (1, 5, 10)]
         self.curves["val_recall"][epoch] = float(np.mean(recalls))
         if (tau := getattr(self.loss, "last_tau", None)) is not None:

@@ -33,6 +33,7 @@ from torch import nn
 from tamis.core.errors import ConfigError, FileError, TamisError, nearest, one_line
 
 FORMAT = 1
+_JSON_KINDS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _CARD_TEMPLATE = """---
 {{ card_data }}
@@ -137,10 +138,13 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
         if name != cls.__name__:
             raise ConfigError(f"{path}: a {name}; expected a {cls.__name__}; load it with {name}.from_pretrained")
         config = typing.get_type_hints(cls.__init__)["config"]
+        kinds = typing.get_type_hints(config)
         known = [f.name for f in dataclasses.fields(config)]
-        for key in values:
+        for key, value in values.items():
             if key not in known:
                 raise ConfigError(f"{path}: unknown key {key!r}; {nearest(key, known)}")
+            if kinds[key] in _JSON_KINDS and type(value) not in _JSON_KINDS[kinds[key]]:
+                raise ConfigError(f"{path}: {key} is {value!r}; expected type {kinds[key].__name__}")
         try:
             return config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
         except TamisError as error:

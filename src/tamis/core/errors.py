@@ -105,3 +105,21 @@ def check_choice(name: str, value: object, choices: Any) -> None:
     """
     if value not in get_args(choices):
         raise ConfigError(f"{name} is {value!r}; {nearest(str(value), get_args(choices))}")
+
+
+def check_range(settings: object, least: int, most: int, *names: str) -> None:
+    """Refuse settings that are out of range.
+
+    Args:
+        settings: What has them as attributes.
+        least: The smallest value that is accepted.
+        most: The greatest.
+        names: Of the settings.
+
+    Raises:
+        ConfigError: If one is no number from least to most.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise ConfigError(f"{name} is {value}; expected {least} to {most}")

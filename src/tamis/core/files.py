@@ -15,7 +15,7 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
 
     Args:
         path: Where to; folders on the way are made, an older file is replaced.
-        data: Bytes, or text, which is written as UTF-8.
+        data: Bytes, or text, which is written as UTF-8, with escapes for what UTF-8 does not hold.
 
     Returns:
         The path.
@@ -24,7 +24,7 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
         FileError: If it cannot be written there; an older file is then as it was.
     """
     path = Path(path)
-    content = data.encode() if isinstance(data, str) else data
+    content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     with _told(path):
         _check(path)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -89,10 +89,7 @@ class KeepEveryEpoch(pl.Callback):
             InputError: If the loss is NaN or infinite.
         """
         if not bool(torch.isfinite(outputs["loss"])):
-            raise InputError(
-                f"the training diverged: its loss is {float(outputs['loss'])} after {trainer.global_step} steps; train "
-                "again with a lower learning rate, into another folder"
-            )
+            raise diverged(f"its loss is {float(outputs['loss'])}", trainer.global_step)
         self.report(trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -104,6 +101,17 @@ class KeepEveryEpoch(pl.Callback):
 
     def _enough(self, lesson: Lesson) -> bool:
         return self.patience is not None and lesson.epochs_since_best() >= self.patience
+
+
+def diverged(what: str, steps: int) -> InputError:
+    """Make the error of a training that has diverged.
+
+    Args:
+        what: By what it shows.
+        steps: After how many.
+    """
+    told = "train again with a lower learning rate, into another folder"
+    return InputError(f"the training diverged: {what} after {steps} steps; {told}")
 
 
 def one_validation() -> DataLoader[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tamis.core.errors import ConfigError, check_choice
+from tamis.core.errors import ConfigError, check_choice, check_range
 
 Normalisation = Literal["rms", "energy", "max", "l1", "none"]
 """How a frame is scaled: to mean power 1, to energy 1, to greatest magnitude 1, to sum of magnitudes 1, or not."""
@@ -399,7 +399,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
-        _check_counts(self, "epochs", "batch", "threads")
+        check_range(self, 1, 1_000_000, "epochs", "batch")
+        check_range(self, 1, 1024, "threads")
+        check_range(self, 0, 2**63 - 1, "seed")
         check_choice("precision", self.precision, Literal["float32", "bfloat16"])
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1 epoch, or None")
