@@ -327,8 +327,10 @@ def grid(stages: list[str], workers: int, methods: list[str] | None, device: str
 
 
 def headlines() -> None:
-    """Write the means over seeds of all that was tested with every seed."""
-    runs = [run for run in read_runs(RESULTS) if run.split == "test" and "cell" in run.config]
+    """Write the means over seeds of all that was tested with every seed and has no such line yet."""
+    every = read_runs(RESULTS)
+    there = {(run.method, run.dataset) for run in every if run.headline}
+    runs = [run for run in every if run.split == "test" and "cell" in run.config]
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         told = run.config
@@ -337,7 +339,10 @@ def headlines() -> None:
     for (method, dataset, frames, rate), group in groups.items():
         if sorted(seed for run in group for seed in run.seeds) != list(SEEDS):
             continue
-        name = f"{method}" if frames == max(run.config["frames"] for run in runs) else f"{method} ({frames} frames)"
+        most = max(run.config["frames"] for run in runs if run.dataset == dataset)
+        name = method if frames == most else f"{method} ({frames} frames)"
+        if (name, dataset) in there:
+            continue
         values = [run.metrics["accuracy"] for run in group]
         half = 4.303 * stdev(values) / len(values) ** 0.5  # Student's t, two degrees of freedom
         metrics = {key: mean(run.metrics[key] for run in group) for key in group[0].metrics}

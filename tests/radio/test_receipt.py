@@ -27,10 +27,10 @@ from tamis.radio.receipt import (
     judge,
     limit_of,
     report_on,
-    skd_table,
     snr_picture,
     table,
 )
+from tamis.radio.results_tables import skd_table
 from tamis.radio.signals import generate
 
 CLASSES = ("BPSK", "QPSK", "GFSK")

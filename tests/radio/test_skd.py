@@ -25,7 +25,7 @@ RECIPE = TrainConfig(epochs=2, batch=32, learning_rate=1e-2)
 
 
 def plain(**changes: Any) -> SKDConfig:
-    return SKDConfig(**{"views": 1, **changes})
+    return SKDConfig(**{"weight": 0.7, "temperature": 4.0, "views": 1, **changes})
 
 
 def three(seed: int, scale: float = 3.0) -> torch.Tensor:

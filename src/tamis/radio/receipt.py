@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +19,7 @@ from tamis.radio.bench import Cost
 from tamis.radio.evaluation import Classifier, logits, report
 from tamis.radio.metrics import confusion, mcnemar
 from tamis.radio.modulation import CONSTELLATIONS
+from tamis.radio.results_tables import skd_table, trainings
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int
@@ -366,7 +366,7 @@ def _matrices(
 def few_picture(lines: Sequence[Run]) -> Picture | None:
     """Draw accuracy over the number of training frames, of methods trained with several; None if there is none."""
     curves: dict[str, dict[int, list[float]]] = {}
-    for run in _trainings(lines):
+    for run in trainings(lines):
         curves.setdefault(run.method, {}).setdefault(run.config["frames"], []).append(run.metrics["accuracy"])
     curves = {method: points for method, points in curves.items() if len(points) > 1}
     if not curves:
@@ -394,36 +394,6 @@ def few_picture(lines: Sequence[Run]) -> Picture | None:
         )
         pyplot.close(figure)
     return picture
-
-
-def skd_table(lines: Sequence[Run]) -> Table | None:
-    """Set students with and without a teacher side by side, seed by seed; None if no line is of a distillation."""
-    tested = _trainings(lines)
-    full = max((run.config["frames"] for run in tested), default=0)
-    reached = {(run.method, run.seeds[0]): run.metrics["accuracy"] for run in tested if run.config["frames"] == full}
-    rows: list[list[Cell]] = []
-    for method in dict.fromkeys(name for name, _ in reached if "+" in name):
-        student = method.partition("+")[0]
-        seeds = sorted(seed for name, seed in reached if name == method and (student, seed) in reached)
-        if seeds:
-            gains = [reached[method, seed] - reached[student, seed] for seed in seeds]
-            mean = float(np.mean([reached[method, seed] for seed in seeds]))
-            each = ", ".join(f"{100 * gain:+.2f}" for gain in gains)
-            rows.append([method, mean, mean - float(np.mean(gains)), f"{100 * float(np.mean(gains)):+.2f}", each])
-    headers = ["student", "accuracy", "alone", "gain, points", "gain by seed, points"]
-    return Table(headers, rows, caption="Students with a teacher and alone, on test frames") if rows else None
-
-
-def _trainings(lines: Sequence[Run]) -> list[Run]:
-    """Choose the lines of single trainings that say how many frames they had, tested on the most frequent data."""
-    tested = [
-        run
-        for run in lines
-        if (run.task, run.split, len(run.seeds)) == ("radio/accuracy", "test", 1)
-        and isinstance(run.config.get("frames"), int)
-    ]
-    usual = Counter(run.dataset for run in tested).most_common(1)
-    return [run for run in tested if run.dataset == usual[0][0]]
 
 
 def table(judged: Sequence[Judged]) -> Table:
