@@ -7,7 +7,6 @@
 Parts, each with all methods on the same questions in one run:
 
     scenes     the test scenes, position ids as in the full prompt (these are the headline lines) and contiguous ones
-    closest    the methods that come nearest to ours, paired with it on the same questions
     layers     VTC-CLS from each block on, against each single block, on the test scenes
     inside     the pruners inside the language model, on fewer of the test scenes, question by question
     sprites    a second kind of pictures, for which nothing was tuned
@@ -26,7 +25,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,7 +64,6 @@ class Part:
 
 PARTS = {
     "scenes": Part(METHODS, positions=("original", "contiguous"), headline=True),
-    "closest": Part(("tamis", "cdpruner", "divprune"), BUDGETS[1:]),
     "layers": Part((), ("25%", "10%", "5%")),
     "inside": Part((*INSIDE, "tamis", "random"), count=256),
     "sprites": Part(METHODS, kind="sprites"),
@@ -175,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = lines.parser(__doc__)
     made.add_argument(
         "--parts",
-        default="scenes,closest,layers,inside,sprites,ood,attention",
+        default="scenes,layers,inside,sprites,ood,attention",
         help=f"by commas, of {', '.join(PARTS)}, attention",
     )
     for name in OWN:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -26,13 +28,13 @@ def places(clip: Clips, row: int, slot: int) -> np.ndarray:
     return np.array([np.argwhere(frame).mean(0) for frame in marked]) / 4
 
 
-def test_a_clip_is_the_same_alone_and_in_a_batch(drawn: Clips) -> None:
+def test_a_clip_is_the_same_alone_and_in_a_batch(drawn: Clips, asked: Questions) -> None:
     alone = clips.draw(0, "validation", 33, 34)
-    np.testing.assert_array_equal(alone.images[0], drawn.images[33])
-    assert (alone.way[0], alone.mover[0]) == (drawn.way[33], drawn.mover[33])
-    assert clips.ask(alone).text == [
-        text for scene, text in zip(clips.ask(drawn).scene, clips.ask(drawn).text, strict=True) if scene == 33
-    ]
+    for field in dataclasses.fields(Clips):
+        whole, part = getattr(drawn, field.name), getattr(alone, field.name)
+        if isinstance(whole, np.ndarray):
+            np.testing.assert_array_equal(part[0], whole[33])
+    assert clips.ask(alone).text == [text for scene, text in zip(asked.scene, asked.text, strict=True) if scene == 33]
 
 
 def test_the_mover_goes_its_way_by_whole_cells_and_all_else_rests(drawn: Clips) -> None:
@@ -63,9 +65,12 @@ def test_frames_differ_only_where_the_mover_was(drawn: Clips) -> None:
     frames = drawn.images[:50].reshape(50, 3, 96, FRAMES, 96).transpose(3, 0, 1, 2, 4)
     changed = (frames[0] != frames[-1]).any(1).reshape(50, 12, 8, 12, 8).any((2, 4)).reshape(50, 144)
     mover = drawn.object_patches[np.arange(50), drawn.mover[:50]].reshape(50, FRAMES, 144)
-    near = mover[:, 0] | mover[:, -1]
-    assert (changed & near).any(1).all()
-    assert (changed & ~near).sum() < 0.35 * changed.sum()  # edges that cover less than half of a pixel
+    assert (changed & (mover[:, 0] | mover[:, -1])).any(1).all()
+    cells = [(np.argwhere(one.reshape(12, 12)).mean(0) // 4).astype(int) for clip in mover for one in clip[[0, -1]]]
+    allowed = np.zeros((50, 3, 4, 3, 4), dtype=bool)
+    for number, (row, column) in enumerate(cells):
+        allowed[number // 2, row, :, column] = True
+    assert not (changed & ~allowed.reshape(50, 144)).any()
 
 
 def test_one_frame_does_not_tell_the_way(drawn: Clips) -> None:
@@ -74,7 +79,7 @@ def test_one_frame_does_not_tell_the_way(drawn: Clips) -> None:
     for row in range(len(drawn)):
         seen.setdefault(int(drawn.cells[row, drawn.mover[row]]), []).append(int(drawn.way[row]))
     best = sum(max(ways.count(way) for way in set(ways)) for ways in seen.values()) / len(drawn)
-    assert best < 0.65
+    assert best < 0.55  # by chance a quarter
 
 
 def test_answers_of_the_new_kinds_are_about_equally_frequent(asked: Questions) -> None:
@@ -101,7 +106,12 @@ def test_still_questions_are_those_of_scenes_and_come_clip_by_clip(drawn: Clips,
     kept = [place for place, kind in enumerate(asked.kind) if kind not in ("way", "mover")]
     assert [asked.text[place] for place in kept] == still.text
     assert [asked.answer[place] for place in kept] == still.answer
-    np.testing.assert_array_equal(asked.patches[kept], still.patches)
+    for place, patches in zip(kept, still.patches, strict=True):
+        words = set(asked.text[place].split())
+        about_place = asked.kind[place] == "where" or words & {"left", "right", "above", "below"}
+        first = 144 * (FRAMES - 1) if about_place else 0  # a place is that of the last frame
+        assert not asked.patches[place][:first].any()
+        np.testing.assert_array_equal(asked.patches[place][first:], patches[first:])
     assert (np.diff(asked.scene) >= 0).all()
 
 

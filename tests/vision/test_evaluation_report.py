@@ -258,10 +258,10 @@ def test_pruners_inside_the_language_model_are_ordered_by_what_it_really_reads()
 
 
 def test_the_nearest_methods_are_paired_with_ours() -> None:
-    near = line("cdpruner", 0.0972, 0.9, part="closest")
+    near = line("cdpruner", 0.0972, 0.9, part="scenes")
     near = dataclasses.replace(near, metrics={**near.metrics, "behind_tamis": 0.01})
     near = dataclasses.replace(near, intervals={**near.intervals, "behind_tamis": [0.002, 0.018]})
-    made = behind_table(clean(near, line("tamis", 0.0972, 0.91, part="closest")))
+    made = behind_table(clean(near, line("tamis", 0.0972, 0.91, part="scenes")))
     assert made is not None
     assert made.headers == ["behind tamis", "14 tokens"]
     assert made.rows == [["cdpruner", "+0.0100 (+0.0020 to +0.0180)"]]

@@ -22,7 +22,7 @@ from tamis.vision.selector import Selector
 from tamis.vision.tamis import Tamis
 from tamis.vision.tiny import IMAGE, build, save
 from tamis.vision.tiny_data import KINDS, Kind
-from tamis.vision.tiny_variants import FAMILIES, as_next, as_video, batch_of, order_of, prepares, staying, units
+from tamis.vision.tiny_variants import FAMILIES, as_next, as_video, batch_of, order_of, prepares, stays_of, units
 from tamis.vision.vocabulary import VIDEO, tokenizer, vocabulary
 
 TAUGHT: tuple[Kind, ...] = ("scenes-tiles", "scenes-video")
@@ -84,14 +84,14 @@ def test_newlines_and_cls_stay_as_the_layout_says() -> None:
     mask = torch.zeros(6, 144, dtype=torch.bool)
     mask[0, 0] = mask[4, 7] = True
     order = torch.tensor([1, 152, 2, -1])
-    stays = staying(mask, order, "llava_next", Layout())
+    stays = stays_of(mask, order, "llava_next", Layout())
     assert stays.tolist() == [[True, False, False, True], [False, False, False, True]]
-    stays = staying(mask, torch.tensor([152, 153, -1]), "llava_next", Layout(newline="none"))
+    stays = stays_of(mask, torch.tensor([152, 153, -1]), "llava_next", Layout(newline="none"))
     assert stays.tolist() == [[False, False, False], [False, True, False]]
-    frames = staying(torch.ones(3, 144, dtype=torch.bool), torch.tensor([0, 1]), "video_llava", Layout(cls="drop"))
+    frames = stays_of(torch.ones(3, 144, dtype=torch.bool), torch.tensor([0, 1]), "video_llava", Layout(cls="drop"))
     assert frames.tolist() == [[False, True]]
     with pytest.raises(ConfigError, match="nonempty"):
-        staying(mask, order, "llava_next", Layout(newline="nonempty"))
+        stays_of(mask, order, "llava_next", Layout(newline="nonempty"))
 
 
 @pytest.mark.parametrize("kind", TAUGHT)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from tests.vision.test_tiny import SMALL
 
 from tamis.core.errors import ConfigError
 from tamis.vision import tiny_training, variant_training
+from tamis.vision.config import VariantTraining
 from tamis.vision.tiny import build
 from tamis.vision.tiny_variants import as_next, as_video, batch_of, units
-from tamis.vision.variant_training import Variant, VariantPupil, VariantTraining, train_variant
+from tamis.vision.variant_training import Variant, VariantPupil, train_variant
 
 SHORT = VariantTraining(steps=4, batch=2, round_steps=2)
 VARIANTS: tuple[Variant, ...] = ("tiles", "video")
@@ -79,11 +81,22 @@ def test_a_training_that_was_cut_off_ends_where_it_would_have(tmp_path: Path, mo
         torch.testing.assert_close(resumed.state_dict()[name], tensor)
     with pytest.raises(ConfigError, match="variant is 'tiles' there and 'video' here"):
         train_variant("video", tiny, SHORT, out=tmp_path)
+    with pytest.raises(ConfigError, match="another training: tiny is"):
+        train_variant("tiles", build(SMALL, 1), SHORT, out=tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("values", "says"), [({"batch": 0}, "batch is 0"), ({"round_steps": 3}, "no whole number of rounds")]
+    ("values", "says"),
+    [
+        ({"batch": 0}, "batch is 0"),
+        ({"asked": 0}, "asked is 0"),
+        ({"room": 3}, "room is 3; expected 32 to 4096"),
+        ({"rate": 0.0}, "rate is 0.0"),
+        ({"rate": math.nan}, "rate is nan"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0"),
+        ({"round_steps": 3}, "no whole number of rounds"),
+    ],
 )
-def test_a_recipe_that_trains_nothing_is_refused(values: dict[str, int], says: str) -> None:
+def test_a_recipe_that_trains_nothing_is_refused(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         dataclasses.replace(SHORT, **values)

@@ -18,7 +18,6 @@ A space that is built on tamis's own encoders holds them; any other names them a
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tamis.core import checkpoint
 from tamis.core.errors import ConfigError, FileError, InputError, nearest
 
 if TYPE_CHECKING:
@@ -211,12 +211,8 @@ def positions(length: int, width: int) -> Float[Tensor, "length width"]:
 
 
 def fingerprint(module: nn.Module, *told: object) -> str:
-    """Hash the weights of a module and what else is told, 16 hexadecimal digits."""
-    digest = hashlib.sha256(repr(told).encode())
-    for key, tensor in sorted(module.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    """Hash the weights of an encoder and what else is told, in 16 hexadecimal digits."""
+    return checkpoint.fingerprint(module, repr(told))[:16]
 
 
 def check_sentences(sentences: Iterable[str]) -> None:

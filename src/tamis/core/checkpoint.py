@@ -17,6 +17,7 @@ lacks tensors, a configuration with unknown keys, a model of another class and p
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
 import json
 import os
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import safetensors.torch
+import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from safetensors import SafetensorError
 from torch import nn
@@ -48,6 +50,20 @@ Paper: {{ paper_url }}
 
 
 Model = TypeVar("Model", bound="Checkpoint")
+
+
+def fingerprint(module: nn.Module, told: str = "") -> str:
+    """Hash the weights of a module, and what else decides on its numbers, in 64 hexadecimal digits.
+
+    Args:
+        module: Anywhere.
+        told: What else, such as its configuration.
+    """
+    digest = hashlib.sha256(told.encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template=_CARD_TEMPLATE):

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tamis.core import checkpoint
 from tamis.core.files import write_whole
 from tamis.core.results import Run
 from tamis.core.seed import derive
@@ -163,13 +164,7 @@ def soft_targets(
 
 def fingerprint(network: Network) -> str:
     """Hash the configuration and the weights of a network, 64 hexadecimal digits."""
-    import hashlib
-
-    digest = hashlib.sha256(repr(network.config).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return checkpoint.fingerprint(network, repr(network.config))
 
 
 class _Distillation(Objective):

@@ -25,8 +25,8 @@ from tamis.vision.scenes import (
     distract,
     join,
     label,
-    numbers,
     paint,
+    pieces_of,
     things,
     written,
 )
@@ -36,7 +36,7 @@ TILES = 2
 
 
 def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
-    """Draw the canvases `start` … `stop` − 1 of a split; no two splits share one, nor does any picture of 96 × 96.
+    """Draw the canvases `start` … `stop` − 1 of a split; no two splits share one.
 
     Args:
         seed: The seed of all canvases.
@@ -50,7 +50,7 @@ def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
     >>> draw(0, "train", 5, 8).images.shape
     (3, 3, 96, 192)
     """
-    return join([_draw(seed, split, index) for index in numbers(split, start, stop)])
+    return join([_draw(seed, split, index) for index in pieces_of(split, start, stop)])
 
 
 def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:

@@ -1,15 +1,15 @@
 """Composed clips: three frames of a scene in which one object moves, with questions that one frame cannot answer.
 
 Objects, labels and backgrounds are those of `tamis.vision.scenes`. One object, the mover, has a row or a column of
-cells to itself and goes along it by whole cells, the same way from first to last, at times with a rest. Everything else
-stands still. All questions of `tamis.vision.questions` are asked, about the last frame where places
+cells to itself and goes along it by whole cells, the same way from first to last, four times in five with a rest.
+Everything else stands still. All questions of `tamis.vision.questions` are asked, about the last frame where places
 matter; and two kinds more: which way something moves, and what moves.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int, Int8
@@ -31,8 +31,8 @@ from tamis.vision.scenes import (
     distract,
     join,
     label,
-    numbers,
     paint,
+    pieces_of,
     things,
     written,
 )
@@ -45,6 +45,7 @@ CHOICES = {**questions.CHOICES, "way": WAYS, "mover": TRAITS["shape"]}
 
 _STEPS = np.array([[0, 1, 2], [0, 1, 1], [0, 0, 1], [1, 1, 2], [1, 2, 2]])
 """Where on its way, of three cells, the mover is in each frame."""
+_PLACES = {"left", "right", "above", "below"}
 _NAMES = (("shape",), ("color",), ("color", "shape"))
 """Sets of traits by which an object may be named when its motion is asked for."""
 
@@ -74,7 +75,7 @@ def draw(seed: int, split: str, start: int, stop: int) -> Clips:
     >>> draw(0, "train", 5, 8).images.shape
     (3, 3, 96, 288)
     """
-    pieces = numbers(split, start, stop)
+    pieces = pieces_of(split, start, stop)
     if split == "ood":
         raise ConfigError("clips have no split 'ood': its six objects leave no room to move; take test")
     return join([_draw(seed, split, index) for index in pieces])
@@ -133,7 +134,7 @@ def ask(clips: Clips) -> Questions:
     Args:
         clips: Clips drawn by `draw`.
     """
-    still = questions.ask(clips)
+    still = _last_frame_only(questions.ask(clips))
     dice = Dice(derive(clips.seed, "motion", clips.split), clips.index)
     pool = Pool(clips)
     named = unique(clips, _NAMES)
@@ -148,6 +149,15 @@ def ask(clips: Clips) -> Questions:
     shapes = [TRAITS["shape"][shape] for shape in clips.traits["shape"][rows, clips.mover].tolist()]
     pool.add("mover", rows, ["what moves ?"] * len(rows), shapes, objects=one_of(clips.mover))
     return questions.merged([still, pool.sorted()])
+
+
+def _last_frame_only(asked: Questions) -> Questions:
+    """Let answers about places rest on the frame that they are about; still traits are seen in any frame."""
+    words = (set(text.split()) for text in asked.text)
+    about = [kind == "where" or bool(said & _PLACES) for kind, said in zip(asked.kind, words, strict=True)]
+    patches = asked.patches.copy()
+    patches[np.array(about), : patches.shape[1] // FRAMES * (FRAMES - 1)] = False
+    return replace(asked, patches=patches)
 
 
 def spoken() -> set[str]:

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from tamis.core.budget import Budget
 from tamis.core.errors import FileError, one_line
 from tamis.core.options import Count, Json
-from tamis.vision.config import TinyConfig, TinyTraining
+from tamis.vision.config import TinyConfig, TinyTraining, VariantTraining
 
 app = App(
     name="vision",
@@ -348,11 +348,7 @@ def tune_tiny(
     *,
     out: Path,
     model: str = "tiny",
-    steps: Count = 300,
-    batch: Count = 8,
-    rate: float = 8e-4,
-    round_steps: Count = 60,
-    seed: int = 0,
+    recipe: Annotated[VariantTraining, Parameter(name="*")] = VariantTraining(),
     device: str = "cpu",
 ) -> None:
     """Teach the small model tiles, as a LLaVA-NeXT, or clips, as a Video-LLaVA; cut off, it goes on where it was.
@@ -363,11 +359,7 @@ def tune_tiny(
         variant: Canvases of two tiles, or clips of three frames.
         out: Folder of the model; checkpoints lie in `checkpoints` inside of it.
         model: `tiny`, or a directory that `tamis vision train-tiny` wrote.
-        steps: Batches.
-        batch: Canvases or clips in a batch.
-        rate: Highest learning rate.
-        round_steps: Steps between two validations.
-        seed: Of canvases and clips.
+        recipe: How it is taught.
         device: "cpu" or "cuda".
     """
     from tamis.core.files import write_whole
@@ -375,9 +367,8 @@ def tune_tiny(
     from tamis.vision.loading import load
     from tamis.vision.tiny import save
     from tamis.vision.tiny_variants import prepares
-    from tamis.vision.variant_training import VariantTraining, train_variant
+    from tamis.vision.variant_training import train_variant
 
-    recipe = VariantTraining(steps=steps, batch=batch, rate=rate, round_steps=round_steps, seed=seed)
     loaded = load(model)
     check_vocabulary(loaded)
     trained, curves = train_variant(variant, loaded.model, recipe, out=out / "checkpoints", device=device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError, nearest
+from tamis.core.errors import ConfigError, check_range, nearest
 
 
 @dataclass(frozen=True)
@@ -194,18 +194,61 @@ class TinyTraining:
         for name, least in (("batch", 2), ("round_steps", 1), ("pool", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least {least}")
-        for name in ("see_rate", "read_rate", "tune_rate"):
-            if not 0 < getattr(self, name) < 10:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0 and less than 10")
-        for name in ("beside", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0 and finite")
+        _check_rates(self, "see_rate", "read_rate", "tune_rate")
+        _check_weights(self, "beside", "weight_decay")
         if self.steps < 1:
             raise ConfigError("see_steps and read_steps are 0; expected at least one step")
-        if self.steps % self.round_steps:
-            raise ConfigError(f"{self.steps} steps in all are no whole number of rounds of {self.round_steps}")
+        _check_rounds(self.steps, self.round_steps)
 
     @property
     def steps(self) -> int:
         """Batches in all."""
         return self.see_steps + self.read_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantTraining:
+    """How the small model is taught tiles or frames. All numbers are our choice."""
+
+    steps: int = 300
+    """Batches."""
+    batch: int = 8
+    """Canvases or clips in a batch."""
+    asked: int = 3
+    """How often each is asked about; the same question is asked once."""
+    room: int = 240
+    """Text tokens of a row; the image tokens are what costs time, so many questions share them. What is asked last and
+    has no room any more is left out."""
+    rate: float = 8e-4
+    """Highest learning rate."""
+    weight_decay: float = 0.01
+    """Of AdamW."""
+    round_steps: int = 60
+    """Steps between two validations, after each of which the training can be taken up again."""
+    seed: int = 0
+    """Of canvases and clips."""
+
+    def __post_init__(self) -> None:
+        """Refuse a recipe that trains nothing."""
+        check_range(self, 1, 1_000_000, "steps", "batch", "asked", "round_steps")
+        check_range(self, 32, 4096, "room")  # less holds no question
+        _check_rates(self, "rate")
+        _check_weights(self, "weight_decay")
+        _check_rounds(self.steps, self.round_steps)
+
+
+def _check_rates(training: object, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(training, name) < 10:
+            raise ConfigError(f"{name} is {getattr(training, name)}; expected more than 0 and less than 10")
+
+
+def _check_weights(training: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(training, name) < math.inf:
+            raise ConfigError(f"{name} is {getattr(training, name)}; expected at least 0 and finite")
+
+
+def _check_rounds(steps: int, round_steps: int) -> None:
+    if steps % round_steps:
+        raise ConfigError(f"{steps} steps in all are no whole number of rounds of {round_steps}")

@@ -32,7 +32,7 @@ from tamis.vision.scenes import Scenes
 from tamis.vision.selector import Selector, choose
 from tamis.vision.tiny import TOKENS
 from tamis.vision.tiny_data import KINDS, Kind, pack, prompts, tokens_of
-from tamis.vision.tiny_variants import FAMILIES, UNITS, batch_of, order_of, read_units, staying, units
+from tamis.vision.tiny_variants import FAMILIES, UNITS, batch_of, order_of, read_units, stays_of, units
 from tamis.vision.tower import extent, look
 from tamis.vision.view import View
 from tamis.vision.vocabulary import vocabulary
@@ -82,6 +82,7 @@ class Sheet:
     hard: Int[np.ndarray, " questions"]
     marks: dict[Key, Marks]
     seconds: dict[Key, float]
+    """Wall time of each, over all seeds; what is read of the tower once for several counts for the first of them."""
 
     def about(self, *kinds: str) -> Float[np.ndarray, " questions"]:
         """Mark the questions of some kinds; without any, those that need an object or a label."""
@@ -130,12 +131,16 @@ def examine(
         progress: Is told how many pictures are done, over all methods.
 
     Raises:
-        ConfigError: If the model does not speak the scenes' vocabulary, or the split is unknown.
+        ConfigError: If the model does not speak the scenes' vocabulary, the split is unknown, there are no pictures, or
+            two pruners are the same method with the same number of tokens.
         FileError: If the font of the sprites is not installed.
     """
     check_choice("kind", kind, Kind)
     check_vocabulary(loaded, kind)
+    if count < 1:
+        raise ConfigError(f"count is {count}; expected at least one picture")
     made = [All(), *(one for one in pruners if not isinstance(one, All))]
+    _check_distinct(made)
     parts: dict[Key, dict[tuple[int, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     seconds: dict[Key, float] = defaultdict(float)
     asked: list[str] = []
@@ -165,15 +170,37 @@ def examine(
     marks = {key: _joined(by_seed) for key, by_seed in parts.items()}
     dataset = dataset_hash(kind, b"".join(told))
     return Sheet(
-        loaded.name, kind, split, seed, dataset, np.concatenate(scene), asked, np.concatenate(hard), marks, seconds
+        model=loaded.name,
+        kind=kind,
+        split=split,
+        seed=seed,
+        dataset=dataset,
+        scene=np.concatenate(scene),
+        asked=asked,
+        hard=np.concatenate(hard),
+        marks=marks,
+        seconds=seconds,
     )
+
+
+def _check_distinct(pruners: Sequence[Selector | InLLMPruner]) -> None:
+    known: dict[tuple[Key, int | None], Any] = {}
+    for pruner in pruners:
+        name = key_of(pruner), getattr(pruner, "seed", None)
+        if name in known:
+            method, keep, _ = name[0]
+            raise ConfigError(
+                f"{method} is there twice with {round(keep * TOKENS)} of {TOKENS} tokens (keep {known[name].keep} and "
+                f"{pruner.keep}); give one of them"
+            )
+        known[name] = pruner
 
 
 def key_of(pruner: Selector | InLLMPruner) -> Key:
     """Name a method with its budget and positions.
 
     Positions are the original ones inside the language model, and where all tokens are kept or none. A start layer
-    that was given is part of the name.
+    that was given is part of the name, and so is that the question is asked.
     """
     kept = 0 if isinstance(pruner, TextOnly) else Budget.parse(pruner.keep).of(TOKENS)
     positions = "original"
@@ -181,6 +208,7 @@ def key_of(pruner: Selector | InLLMPruner) -> Key:
         positions = pruner.layout.positions
     start = getattr(pruner, "start_layer", None)
     name = pruner.name if start is None else f"{pruner.name} from block {start}"
+    name += " by question" if getattr(pruner, "question", False) is True else ""
     return name, round(kept / TOKENS, 4), positions
 
 
@@ -251,7 +279,7 @@ class _Sight:
         features = view.features.whole
         if selection.patches is not None:
             features = torch.cat([features[:, :1], selection.patches], dim=1)
-        stays = staying(selection.mask, self.order, self.loaded.family, pruner.layout)
+        stays = stays_of(selection.mask, self.order, self.loaded.family, pruner.layout)
         contiguous = pruner.layout.positions == "contiguous"
         logits = read_units(self.model, features, self.order, self.packed, stays, contiguous=contiguous)
         answers = logits[self._places][self._order.to(logits.device)].float().log_softmax(dim=-1).cpu()
@@ -295,7 +323,7 @@ class _Sight:
                 np.mean(pruner.tokens(len(self.order), self.model.config.get_text_config().num_hidden_layers))
             )
         else:
-            tokens = float(Budget.parse(pruner.keep).of(TOKENS))
+            tokens = self._tokens(pruner)
         return {
             "right": (said == self.answer).double().numpy(),
             "same": (said == first.argmax(dim=1)).double().numpy(),
@@ -304,6 +332,12 @@ class _Sight:
             "recall": recall.double().numpy(),
             "tokens": tokens,
         }
+
+    def _tokens(self, pruner: Selector) -> float:
+        """Count what the language model sees of a picture when so many patches of each unit are kept."""
+        mask = torch.zeros(UNITS[self.loaded.family], TOKENS, dtype=torch.bool)
+        mask[:, : Budget.parse(pruner.keep).of(TOKENS)] = True
+        return float(stays_of(mask, self.order.cpu(), self.loaded.family, pruner.layout).sum())
 
     def _patches(self, stays: Tensor) -> Tensor:
         """Say which patches stay, (pictures, units · 144)."""
@@ -334,9 +368,7 @@ def _line(sheet: Sheet, key: Key) -> Run:
     metrics["image_tokens"] = marks.tokens
     intervals = {"accuracy": bootstrap(marks.right, about, sheet.scene)}
     intervals |= {
-        f"accuracy_{kind}": bootstrap(marks.right, sheet.about(kind), sheet.scene)
-        for kind in (*CONTROLS,)
-        if kind in kinds
+        f"accuracy_{kind}": bootstrap(marks.right, sheet.about(kind), sheet.scene) for kind in CONTROLS if kind in kinds
     }
     if key != sheet.everything:
         lost = sheet.marks[sheet.everything].right - marks.right

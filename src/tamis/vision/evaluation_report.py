@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tamis.core.errors import ConfigError
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style, quantity
 from tamis.core.results import Run
 from tamis.vision.baselines.simple import BLIND
@@ -18,12 +19,16 @@ from tamis.vision.panel import fogged
 from tamis.vision.selector import Selector, choose
 from tamis.vision.tiny import TOKENS
 from tamis.vision.tiny_data import KINDS
+from tamis.vision.tiny_variants import FAMILIES
 from tamis.vision.tower import extent, look
 from tamis.vision.vocabulary import vocabulary
 
 _POSITIONS = ("original", "contiguous")
 _ENDS = {"all": 1.0, "text-only": 0.0}
 """Methods whose budget is fixed: the fraction that they keep."""
+_OF = {"llava": "", "llava_next": " a tile", "video_llava": " a frame"}
+"""`model_type` → of what a budget is a budget, where it is not the picture."""
+_NEAREST = ("cdpruner", "divprune")
 _SHOWN = 3
 """Flips that are drawn of a method."""
 
@@ -43,10 +48,11 @@ def report_on(sheet: Sheet, command: str, panels: Iterable[Picture] = ()) -> Rep
         "What each budget costs in answers",
         f"{sheet.model} on {questions} questions about {pictures} pictures ({sheet.kind}, split {sheet.split}).",
     )
-    facts: dict[str, Cell] = {f"accuracy, all {TOKENS} tokens": f"{sheet.accuracy(everything):.1%}"}
+    unit = _OF[FAMILIES[sheet.kind]]
+    facts: dict[str, Cell] = {f"accuracy, all {TOKENS} tokens{unit}": f"{sheet.accuracy(everything):.1%}"}
     for keep in _budgets(sheet):
         best = _best(sheet, keep)
-        facts[f"best at {_tokens(keep)}"] = f"{best[0]} {sheet.accuracy(best):.1%}"
+        facts[f"best at {_tokens(keep)}{unit}"] = f"{best[0]} {sheet.accuracy(best):.1%}"
     report.add(Facts(facts), *warnings(sheet))
     report.add(_curve(sheet), _bars(sheet), *panels, Section("Side by side"), table(sheet))
     report.add(
@@ -148,7 +154,7 @@ def _curve(sheet: Sheet) -> Picture:
         ticks = [round(keep * TOKENS) for keep in _budgets(sheet)]
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("image tokens kept")
+        axes.set_xlabel(f"image tokens kept{_OF[FAMILIES[sheet.kind]]}")
         axes.set_ylabel("accuracy")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     told = f"{methods[0] if methods else 'no method'} and {max(0, len(methods) - 1)} others"
@@ -163,7 +169,7 @@ def _bars(sheet: Sheet) -> Picture:
     keep = min(_budgets(sheet) or [1.0], key=lambda one: abs(one - 0.1))
     keys = sorted((key for key in sheet.marks if key[1] == keep), key=lambda key: -sheet.accuracy(key))
     best = {key[0]: key for key in reversed(keys)}  # of two position ids the better one
-    keys = [sheet.everything, *(key for key in keys if best[key[0]] == key)][:7]
+    keys = [sheet.everything, *(key for key in keys if best[key[0]] == key and key != sheet.everything)][:7]
     kinds = list(dict.fromkeys(sheet.asked))
     with matplotlib.rc_context(plot_style()):
         figure = Figure(figsize=(7.2, 4.4))
@@ -190,7 +196,12 @@ def flips(loaded: Loaded, sheet: Sheet, selector: Selector) -> Picture | None:
 
     Returns:
         None if there is no such question.
+
+    Raises:
+        ConfigError: If the examination is of canvases or clips.
     """
+    if FAMILIES[sheet.kind] != "llava":
+        raise ConfigError(f"answers to {sheet.kind} are not drawn; give an examination of scenes or sprites")
     key, words = key_of(selector), vocabulary()
     everything = sheet.marks[sheet.everything]
     turned = (everything.right == 1) & (sheet.marks[key].said != everything.said) & (sheet.about() > 0)
@@ -248,9 +259,9 @@ def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None 
         shown = methods is None or run.method in (*methods, *_ENDS)
         if _is_of(run, part) and told["positions"] == "original" and shown:
             cells.setdefault(run.method, {})[told["keep"]] = run
-    if not cells:
-        return None
     budgets = sorted({keep for of in cells.values() for keep in of if 0 < keep < 1}, reverse=True)
+    if not budgets:
+        return None
     tenth = min(budgets, key=lambda keep: abs(keep - 0.1))
     order = sorted(
         cells, key=lambda name: -(cells[name].get(tenth) or next(iter(cells[name].values()))).metrics["accuracy"]
@@ -264,7 +275,9 @@ def answers_table(runs: Iterable[Run], part: str, methods: Sequence[str] | None 
         if background:
             known = of[tenth]
             rows[-1].append(None if known is None else round(known.metrics["accuracy_background"], 3))
-    headers = ["method", *(f"{_tokens(keep)}" for keep in budgets)]
+    dataset = next(run.dataset for of in cells.values() for run in of.values()).partition("@")[0]
+    unit = next((_OF[family] for kind, family in FAMILIES.items() if kind == dataset), "")
+    headers = ["method", *(f"{_tokens(keep)}{unit}" for keep in budgets)]
     headers += [f"background, {_tokens(tenth)}"] if background else []
     return Table(headers, rows)
 
@@ -296,10 +309,17 @@ def inside_table(runs: Iterable[Run]) -> Table | None:
 
 
 def behind_table(runs: Iterable[Run]) -> Table | None:
-    """Render how far the nearest methods are behind ours, paired, out of result lines; None if there are none."""
+    """Render how far the nearest methods are behind ours on scenes, paired; None if there is no such line."""
     cells: dict[str, dict[float, str]] = {}
     for run in runs:
-        if _is_of(run, "closest") and "behind_tamis" in run.metrics:
+        told = run.config
+        if (
+            _is_of(run, "scenes")
+            and told["positions"] == "original"
+            and run.method in _NEAREST
+            and told["keep"] <= 0.25
+            and "behind_tamis" in run.metrics
+        ):
             low, high = run.intervals["behind_tamis"]
             text = f"{run.metrics['behind_tamis']:+.4f} ({low:+.4f} to {high:+.4f})"
             cells.setdefault(run.method, {})[run.config["keep"]] = text

@@ -132,11 +132,19 @@ def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
     >>> draw(0, "train", 5, 8).images.shape
     (3, 3, 96, 96)
     """
-    return join([_draw(seed, split, index) for index in numbers(split, start, stop)])
+    return join([_draw(seed, split, index) for index in pieces_of(split, start, stop)])
 
 
-def numbers(split: str, start: int, stop: int) -> list[Int[np.ndarray, " _"]]:
+def pieces_of(split: str, start: int, stop: int) -> list[Int[np.ndarray, " _"]]:
     """Check a range of scenes, and cut it into pieces that fit a processor's cache.
+
+    Args:
+        split: Of the scenes.
+        start: Number of the first scene.
+        stop: Number after the last scene.
+
+    Returns:
+        Numbers of the scenes of each piece.
 
     Raises:
         ConfigError: If the split is unknown, or the range is empty or negative.
@@ -149,7 +157,11 @@ def numbers(split: str, start: int, stop: int) -> list[Int[np.ndarray, " _"]]:
 
 
 def join(pieces: Sequence[Drawn]) -> Drawn:
-    """Put scenes of one seed and split together."""
+    """Put scenes of one seed and split together.
+
+    Args:
+        pieces: In their order.
+    """
     kind = type(pieces[0])
     joined: dict[str, Any] = {"seed": pieces[0].seed, "split": pieces[0].split}
     joined["traits"] = {name: np.concatenate([piece.traits[name] for piece in pieces]) for name in pieces[0].traits}
@@ -165,7 +177,7 @@ class Things(NamedTuple):
     present: Bool[np.ndarray, "scenes objects"]
     """Which objects there are."""
     hard: Int[np.ndarray, " scenes"]
-    """How answers are hidden."""
+    """Why the focus is hard to see, an index into `HARD`."""
     facts: dict[str, Any]
     """Traits, `hard`, `repeated` and `copies`, as `Scenes` holds them."""
 
@@ -190,7 +202,14 @@ def things(dice: Dice, new: bool) -> Things:
 def written(
     dice: Dice,
 ) -> tuple[Bool[np.ndarray, "scenes labels"], Int8[np.ndarray, "scenes labels"], Int8[np.ndarray, "scenes labels"]]:
-    """Roll the labels of scenes: which there are, their words and their colours."""
+    """Roll the labels of scenes: which there are, their words and their colours.
+
+    Args:
+        dice: Of the scenes.
+
+    Returns:
+        Whether each is there, and indices into `WORDS` and into its colours, -1 where it is not.
+    """
     there = np.arange(LABELS) < np.array([0, 0, 1, 1, 2])[dice.below(5)][:, None]
     words = np.where(there, dice.below(len(WORDS), LABELS), -1).astype(np.int8)
     colors = np.where(there, np.arange(LABELS) ^ dice.below(2)[:, None], -1).astype(np.int8)
@@ -447,11 +466,11 @@ def label(
     rows, slots = np.nonzero(cells >= 0)
     drawn = plates()[words[rows, slots]]
     inks = np.array([[245, 245, 25], [20, 20, 235]], dtype=np.uint8)[colors[rows, slots]]  # by code: none, blank, ink
-    paint = np.repeat(inks[np.arange(len(rows))[:, None, None], drawn][..., None], 3, axis=3)
+    painted = np.repeat(inks[np.arange(len(rows))[:, None, None], drawn][..., None], 3, axis=3)
     where = (rows, top[rows, slots], left[rows, slots])
     patches = np.zeros((*cells.shape, GRID * GRID), dtype=bool)
     cover = (drawn > 0).astype(np.float32)
-    patches[rows, slots] = stamp(images, *where, cover, paint, np.ones(len(rows), np.float32))
+    patches[rows, slots] = stamp(images, *where, cover, painted, np.ones(len(rows), np.float32))
     return patches
 
 

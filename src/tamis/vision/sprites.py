@@ -31,7 +31,7 @@ from tamis.vision.scenes import (
     distract,
     handicap,
     join,
-    numbers,
+    pieces_of,
     seat,
     stamp,
 )
@@ -130,7 +130,7 @@ def draw(seed: int, split: str, start: int, stop: int) -> Scenes:
         ConfigError: If the split is unknown, or the range is empty or negative.
         FileError: If the font is not installed.
     """
-    return join([_draw(seed, split, index) for index in numbers(split, start, stop)])
+    return join([_draw(seed, split, index) for index in pieces_of(split, start, stop)])
 
 
 def _draw(seed: int, split: str, index: Int[np.ndarray, " scenes"]) -> Scenes:

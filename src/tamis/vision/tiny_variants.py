@@ -189,6 +189,8 @@ def batch_of(pixels: Float[Tensor, "units 3 side side"], family: str) -> dict[st
 def order_of(model: Any) -> Int[Tensor, " tokens"]:
     """Say which token stands where in the full prompt: unit · 145 + token, [CLS] being token 0; −1 is a newline.
 
+    `read_units` puts the newline behind all tokens, where −1 finds it.
+
     Args:
         model: A small LLaVA, LLaVA-NeXT or Video-LLaVA.
     """
@@ -201,7 +203,7 @@ def order_of(model: Any) -> Int[Tensor, " tokens"]:
     return torch.where(packed < 0, -1, packed + packed // TOKENS + 1)
 
 
-def staying(
+def stays_of(
     mask: Bool[Tensor, "units patches"], order: Int[Tensor, " tokens"], family: str, layout: Layout
 ) -> Bool[Tensor, "pictures tokens"]:
     """Say which tokens of the full prompt stay when some patches of each unit are kept.
@@ -215,7 +217,7 @@ def staying(
     Raises:
         ConfigError: If newlines are to stay in some rows.
     """
-    if layout.newline == "nonempty":
+    if layout.newline == "nonempty" and family == "llava_next":
         raise ConfigError("layout has newline='nonempty'; pictures are read together here, so give 'all' or 'none'")
     known = functional.pad(mask, (1, 0), value=layout.cls == "keep").view(-1, UNITS[family] * (TOKENS + 1))
     return functional.pad(known, (0, 1), value=layout.newline == "all")[:, order.to(mask.device)]

@@ -7,7 +7,7 @@ The tower stays as it is. Projector and language model are taught as in the seco
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tamis.core.errors import ConfigError
+from tamis.core.checkpoint import fingerprint
 from tamis.core.lightning import Lesson
 from tamis.core.seed import derive
+from tamis.vision.config import VariantTraining
 from tamis.vision.questions import merged
 from tamis.vision.tiny_data import KINDS, Kind, graded, pack, shares
 from tamis.vision.tiny_training import cycle, fit
@@ -29,35 +30,6 @@ EXAMINED = 64
 """Validation pictures that are looked at after every round."""
 Variant = Literal["tiles", "video"]
 _KINDS: dict[Variant, Kind] = {"tiles": "scenes-tiles", "video": "scenes-video"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantTraining:
-    """How the small model is taught tiles or frames."""
-
-    steps: int = 300
-    """Batches."""
-    batch: int = 8
-    """Canvases or clips in a batch."""
-    asked: int = 3
-    """How often each is asked about; the same question is asked once."""
-    room: int = 240
-    """Text tokens of a row; the image tokens are what costs time, so many questions share them."""
-    rate: float = 8e-4
-    """Highest learning rate."""
-    weight_decay: float = 0.01
-    round_steps: int = 60
-    """Steps between two validations, after each of which the training can be taken up again."""
-    seed: int = 0
-    """Of canvases and clips."""
-
-    def __post_init__(self) -> None:
-        """Refuse a recipe that trains nothing."""
-        for name in ("steps", "batch", "asked", "room", "round_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if self.steps % self.round_steps:
-            raise ConfigError(f"{self.steps} steps in all are no whole number of rounds of {self.round_steps}")
 
 
 def train_variant(
@@ -85,7 +57,7 @@ def train_variant(
         FileError: If what the folder holds is damaged.
     """
     pupil = VariantPupil(variant, tiny, training)
-    told = {"variant": variant, **asdict(training)}
+    told = {"variant": variant, "tiny": fingerprint(tiny), **asdict(training)}
     fit(pupil, told, training.steps, training.round_steps, out, device, precision="32-true")
     model: Any = pupil.model
     return model.to("cpu").eval(), pupil.curves
