@@ -16,7 +16,8 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     presets    the other presets of the generator: ClST-T, both students and the two best baselines, one seed
     sizes      ClST-S and ClST-B, one seed
     limit      six linear classes in white noise, ten times the frames: how near the physical limit networks come
-    headline   the lines on which claims rest: means over the seeds of what the stages before have measured
+    headline   the lines on which claims rest: means over the seeds of what the stages before have measured; and the
+               physical limit of the data of `limit`
 
 Data: preset rml2016, 11 classes × 20 signal-to-noise ratios × 200 frames, of which 120, 40 and 40 are for training,
 validation and test. Recipe: TrainConfig with the epochs below; the learning rate is the network's own.
@@ -368,6 +369,32 @@ def headlines() -> None:
         ).append(RESULTS)
 
 
+def limits() -> None:
+    """Write the limit of the data on which the stage `limit` trained, once."""
+    from tamis.radio.receipt import limit_of
+
+    every = read_runs(RESULTS)
+    dataset = next((run.dataset for run in every if run.config.get("stage") == "limit" and run.split == "test"), None)
+    if dataset is None or any(run.task == "radio/limit" and run.dataset == dataset for run in every):
+        return
+    start = time.perf_counter()
+    frames = data("clean-linear").test
+    curve = limit_of(frames)
+    assert curve is not None
+    Run.measured(
+        "radio/limit",
+        "alrt",
+        dataset=dataset,
+        split="test",
+        n=len(frames),
+        metrics={"accuracy": mean(curve.values())},
+        curves={"accuracy": curve},
+        config={"preset": frames.name},
+        seeds=[0],
+        seconds=time.perf_counter() - start,
+    ).append(RESULTS)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run stages of the grid."""
     made = parser(__doc__)
@@ -383,6 +410,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise ConfigError(f"--stages: {stage!r}; expected {', '.join((*STAGES, 'headline'))}")
         if stages == ["headline"]:
             headlines()
+            limits()
         else:
             grid(stages, told.workers, told.methods.split(",") if told.methods else None, told.device)
     except TamisError as error:

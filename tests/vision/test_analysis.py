@@ -66,6 +66,13 @@ def test_a_start_token_that_the_template_wrote_is_not_written_again(tiny: Loaded
     assert ids.count(1) == 1
 
 
+def test_a_question_of_one_word_is_looked_at_too(tiny: Loaded) -> None:
+    picture, _ = scene(3)
+    looks = analyze(tiny, picture, "what")
+    for one in looks.maps.values():
+        torch.testing.assert_close(one.sum(-1), torch.ones(len(one)))
+
+
 def test_the_model_is_left_as_it_was(tiny: Loaded) -> None:
     model: Any = tiny.model
     before = model.config.get_text_config()._attn_implementation

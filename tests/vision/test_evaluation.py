@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 from tests.vision.small import build as build_foreign
 
-from tamis.core.errors import ConfigError
+from tamis.core.errors import ConfigError, FileError
 from tamis.vision import evaluation
 from tamis.vision.analysis import premises
 from tamis.vision.baselines.fastv import FastV
@@ -144,6 +146,28 @@ def test_the_data_set_is_the_same_whatever_is_drawn_at_a_time(tiny: Loaded, monk
     assert examine(tiny, [], split="validation", count=5).dataset == known
     assert premises(tiny, split="validation", count=5).dataset == known
     assert examine(tiny, [], split="validation", count=4).dataset != known
+
+
+def test_one_method_twice_with_one_number_of_tokens_is_refused(tiny: Loaded) -> None:
+    for twice in ([FasterVLM(14), FasterVLM("10%")], [Random(14, seed=1), Random(14, seed=1)]):
+        with pytest.raises(ConfigError, match="is there twice with 14 of 144 tokens"):
+            examine(tiny, twice, count=1)
+    assert key_of(Tamis(14, question=True)) == ("tamis by question", round(14 / 144, 4), "original")
+    assert len(examine(tiny, [Tamis(14), Tamis(14, question=True)], split="validation", count=1).marks) == 3
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**12])
+def test_no_pictures_and_too_many_are_refused(tiny: Loaded, count: int) -> None:
+    with pytest.raises(ConfigError, match=r"expected 1 to 1000000 pictures"):
+        examine(tiny, [], count=count)
+
+
+def test_a_model_that_answers_with_nan_is_said_to_be_damaged() -> None:
+    broken = load("tiny")
+    with torch.no_grad():
+        broken.model.lm_head.weight.fill_(math.nan)  # type: ignore[union-attr]
+    with pytest.raises(FileError, match="tiny: answers with NaN or infinity; its weights are damaged"):
+        examine(broken, [], count=1)
 
 
 def test_a_start_layer_is_part_of_the_name() -> None:

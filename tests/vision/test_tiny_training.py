@@ -12,7 +12,7 @@ from tests.vision.test_tiny import SMALL
 from tests.vision.test_tiny_data import has_font
 
 from tamis.cli import main
-from tamis.core.errors import ConfigError, FileError
+from tamis.core.errors import ConfigError, FileError, InputError
 from tamis.vision import tiny_training
 from tamis.vision.config import TinyConfig, TinyTraining
 from tamis.vision.tiny import build
@@ -128,6 +128,21 @@ def test_a_recipe_that_trains_nothing_is_refused(values: dict[str, Any], says: s
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_training_that_diverges_makes_no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Pupil, "name", lambda self, *_: torch.tensor(math.nan, requires_grad=True))
+    with pytest.raises(InputError, match="the training diverged: its loss is nan after 1 steps"):
+        train_tiny(SMALL, SHORT, out=tmp_path)
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
+    train_tiny(SMALL, SHORT, out=tmp_path)
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    del kept["state_dict"]["naming.bias"]
+    torch.save(kept, tmp_path / "last.ckpt")
+    with pytest.raises(FileError, match=r"the checkpoint of this training has no naming\.bias"):
+        train_tiny(SMALL, SHORT, out=tmp_path)
+
+
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="torch can compute on cpu here"):
         train_tiny(TinyConfig(), SHORT, device="cuda")

@@ -81,7 +81,7 @@ def test_a_training_that_was_cut_off_ends_where_it_would_have(tmp_path: Path, mo
         torch.testing.assert_close(resumed.state_dict()[name], tensor)
     with pytest.raises(ConfigError, match="variant is 'tiles' there and 'video' here"):
         train_variant("video", tiny, SHORT, out=tmp_path)
-    with pytest.raises(ConfigError, match="another training: tiny is"):
+    with pytest.raises(ConfigError, match="another training: model_sha256 is"):
         train_variant("tiles", build(SMALL, 1), SHORT, out=tmp_path)
 
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from tamis.core.errors import InputError
+from tamis.core.errors import FileError, InputError
 from tamis.core.results import source_state
 from tamis.core.training import BEST, LAST
 
@@ -64,7 +64,17 @@ class Lesson(pl.LightningModule):
         checkpoint["seconds"], checkpoint["commits"] = self.seconds, self.commits
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them up again."""
+        """Take them up again.
+
+        Raises:
+            FileError: If the checkpoint lacks a part.
+        """
+        parts = ("curves", "seconds", "commits", "optimizer_states", "lr_schedulers")
+        lacking = [part for part in parts if part not in checkpoint]
+        lacking += sorted(self.state_dict().keys() - checkpoint.get("state_dict", {}).keys())
+        if lacking:
+            told = ", ".join(lacking[:3])
+            raise FileError(f"the checkpoint of this training has no {told}; remove its folder, and train again")
         self.curves = checkpoint["curves"]
         self.seconds, self.commits = checkpoint["seconds"], list(checkpoint["commits"])
 
@@ -88,8 +98,7 @@ class KeepEveryEpoch(pl.Callback):
         Raises:
             InputError: If the loss is NaN or infinite.
         """
-        if not bool(torch.isfinite(outputs["loss"])):
-            raise diverged(f"its loss is {float(outputs['loss'])}", trainer.global_step)
+        check_loss(outputs, trainer.global_step)
         self.report(trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -101,6 +110,20 @@ class KeepEveryEpoch(pl.Callback):
 
     def _enough(self, lesson: Lesson) -> bool:
         return self.patience is not None and lesson.epochs_since_best() >= self.patience
+
+
+def check_loss(outputs: Any, steps: int) -> None:
+    """Stop a training that has diverged.
+
+    Args:
+        outputs: Of the training step, as Lightning gives them to a callback.
+        steps: After how many.
+
+    Raises:
+        InputError: If the loss is NaN or infinite.
+    """
+    if not bool(torch.isfinite(outputs["loss"])):
+        raise diverged(f"its loss is {float(outputs['loss'])}", steps)
 
 
 def diverged(what: str, steps: int) -> InputError:

@@ -51,7 +51,7 @@ def find(name: str, known: str = "") -> str:
 
 @contextmanager
 def loading(name: str, place: str | Path) -> Iterator[None]:
-    """Hold back notes and progress bars of transformers while a model is loaded, and put its errors on one line.
+    """Load a model quietly, and put the errors of transformers on one line.
 
     Args:
         name: What the user called the model.
@@ -61,13 +61,9 @@ def loading(name: str, place: str | Path) -> Iterator[None]:
         ConfigError: If the Hub does not give the model.
         FileError: If it cannot be loaded from the directory.
     """
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        yield
+        with quietly():
+            yield
     except TamisError:
         raise
     except Exception as error:  # transformers raises whatever a damaged or foreign directory leads it to
@@ -76,6 +72,18 @@ def loading(name: str, place: str | Path) -> Iterator[None]:
         raise FileError(
             f"{name}: cannot be loaded as a model ({one_line(error)[:200]}); check the directory"
         ) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Hold back the notes and progress bars of transformers."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
     finally:
         logging.set_verbosity(level)
         if bars:

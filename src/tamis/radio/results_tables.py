@@ -37,10 +37,11 @@ def networks_table(runs: Iterable[Run]) -> Table | None:
             "{:.4f} to {:.4f}".format(*run.intervals["accuracy"]),
             f"{run.metrics['accuracy_from_0_db']:.4f}",
             f"{run.metrics['macro_f1']:.4f}",
+            f"{run.config['learning_rate']:g}",
         ]
         for run in sorted(chosen, key=lambda run: -run.metrics["accuracy"])
     ]
-    headers = ["network", "parameters", "MACs a frame", "accuracy", "95 %, over seeds", "from 0 dB", "macro-F1"]
+    headers = ["network", "parameters", "MACs a frame", "accuracy", "95 %, over seeds", "from 0 dB", "macro-F1", "rate"]
     caption = (
         "Preset rml2016, 26,400 frames to train on, 8,800 to test, -20 to 18 dB: means of three seeds at the learning "
         "rate that was best of three on validation frames. The interval is Student's t over three seeds, so it is wide."
@@ -165,14 +166,14 @@ def sizes_table(runs: Iterable[Run]) -> Table | None:
     return Table(headers, rows, "Larger ClST under the recipe of ClST-T, seed 0, test frames.") if sizes else None
 
 
-def limit_table(runs: Iterable[Run], limit: Iterable[Run]) -> Table | None:
+def limit_table(runs: Sequence[Run]) -> Table | None:
     """Set networks beside the average likelihood ratio test, from 0 dB; None if there is no line of either.
 
     Args:
-        runs: Result lines of the networks.
-        limit: Result lines of the test.
+        runs: Result lines.
     """
-    bounds = {float(snr): value for run in limit for snr, value in run.curves["accuracy"].items()}
+    limits = [run for run in runs if run.task == "radio/limit"]
+    bounds = {float(snr): value for run in limits for snr, value in run.curves["accuracy"].items()}
     tested = [run for run in runs if run.config.get("stage") == "limit" and run.split == "test"]
     if not bounds or not tested:
         return None
@@ -218,5 +219,5 @@ def _points(values: Iterable[float]) -> str:
     return ", ".join(f"{100 * value:+.2f}" for value in values)
 
 
-def _count(value: float | None) -> str | None:
+def _count(value: int | float | None) -> str | None:
     return None if not value else f"{value:,.0f}"

@@ -102,7 +102,8 @@ def analyze(loaded: Loaded, picture: Image.Image, question: str, *, max_new_toke
         start = int((batch["input_ids"][0] == model.config.image_token_id).nonzero()[0])
         after = int((batch["input_ids"][0] == model.config.image_token_id).nonzero()[-1]) + 1
         said = batch["input_ids"].shape[1] - 1
-        prompt, response = _rows(model, full, slice(start, start + view.total), slice(after, said), slice(said, None))
+        words = slice(after, max(said, after + 1))  # the last token looks for the response, unless it is the only one
+        prompt, response = _rows(model, full, slice(start, start + view.total), words, slice(said, None))
     cls = torch.stack([view.rows[block].mean(1)[0] for block in range(run)])
     tokenizer: Any = loaded.tokenizer
     answer = tokenizer.decode(output[0, said + 1 :], skip_special_tokens=True).strip()

@@ -12,7 +12,7 @@ import torch
 from PIL.Image import Image
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError, InputError
+from tamis.core.errors import ConfigError, FileError, InputError, LimitError, one_line
 from tamis.core.report import Cell, Table, quantity
 from tamis.vision.baselines.simple import BLIND, All
 from tamis.vision.context import pruned
@@ -58,39 +58,69 @@ def batch_for(loaded: Loaded, picture: Image, question: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: If the model is a tower only, or its tokenizer does not know the image token.
+        FileError: If the model's parts do not fit each other, or its weights are damaged.
         InputError: If the question is empty or no text.
+        LimitError: If the prompt has more tokens than the model reads.
     """
     if not question.strip() or question != question.encode(errors="replace").decode():
         raise InputError(f"question is {question!r}; expected text")
     if loaded.model is None or loaded.tokenizer is None:
         raise ConfigError(f"{loaded.name} is a {loaded.family} tower, which sees but cannot answer; give a LLaVA model")
     tokenizer, config = loaded.tokenizer, loaded.model.config
-    token = tokenizer.convert_ids_to_tokens(config.image_token_id)
+    token = tokenizer.convert_ids_to_tokens(config.image_token_id) if config.image_token_id >= 0 else None
     if not isinstance(token, str):
         raise ConfigError(f"{loaded.name}: its tokenizer has no token {config.image_token_id}, the image token")
-    turn = [{"role": "user", "content": f"{token}\n{question}"}]
-    if getattr(tokenizer, "chat_template", None):
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        if token not in text:  # templates written for lists of parts, as LLaVA's processors carry them
-            parts = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
-            text = tokenizer.apply_chat_template(parts, tokenize=False, add_generation_prompt=True)
-    else:
-        text = f"USER: {token}\n{question} ASSISTANT:"
+    text = _prompt(loaded, token, question)
     if text.count(token) != 1:
         raise ConfigError(
             f"the prompt holds the image token {token} {text.count(token)} times; write a question without it"
         )
-    images = loaded.processor(images=[picture], return_tensors="pt")
-    name = next(key for key in images if key.startswith("pixel_values"))  # Video-LLaVA's processor adds _images
-    pixels = {"pixel_values": images[name].to(loaded.device)}
-    if "image_sizes" in images:
-        pixels["image_sizes"] = images["image_sizes"]
-    with torch.inference_mode():
-        features = loaded.model.model.get_image_features(**pixels).pooler_output
+    pixels, tokens = _seen(loaded, picture)
     begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)  # the template wrote it already
-    long = text.replace(token, token * len(features[0]))
+    long = text.replace(token, token * tokens)
     ids = tokenizer(long, return_tensors="pt", add_special_tokens=not begun).to(loaded.device)
+    count, most = ids["input_ids"].shape[1], config.get_text_config().max_position_embeddings
+    if count > most:
+        raise LimitError(f"the prompt has {count} tokens, and {loaded.name} reads {most}; ask a shorter question")
+    if int(ids["input_ids"].max()) >= loaded.model.get_input_embeddings().num_embeddings:
+        raise FileError(f"{loaded.name}: its tokenizer has tokens that the model has not; check the directory")
     return {"input_ids": ids["input_ids"], "attention_mask": ids["attention_mask"], **pixels}
+
+
+def _prompt(loaded: Loaded, token: str, question: str) -> str:
+    """Write the prompt with one placeholder."""
+    tokenizer: Any = loaded.tokenizer
+    if not getattr(tokenizer, "chat_template", None):
+        return f"USER: {token}\n{question} ASSISTANT:"
+    turn = [{"role": "user", "content": f"{token}\n{question}"}]
+    parts = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+    try:
+        text: str = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        if token not in text:  # templates written for lists of parts, as LLaVA's processors carry them
+            text = tokenizer.apply_chat_template(parts, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # whatever the template raises
+        raise FileError(f"{loaded.name}: its chat template fails ({one_line(error)[:200]})") from error
+    return text
+
+
+def _seen(loaded: Loaded, picture: Image) -> tuple[dict[str, Any], int]:
+    """Prepare a picture, and count its image tokens by encoding it once."""
+    model: Any = loaded.model
+    try:
+        images = loaded.processor(images=[picture], return_tensors="pt")
+        name = next(key for key in images if key.startswith("pixel_values"))  # Video-LLaVA's processor adds _images
+        pixels = {"pixel_values": images[name].to(loaded.device)}
+        if "image_sizes" in images:
+            pixels["image_sizes"] = images["image_sizes"]
+        with torch.inference_mode():
+            features = model.model.get_image_features(**pixels).pooler_output[0]
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:  # of a processor that is another model's
+        raise FileError(
+            f"{loaded.name}: its parts do not fit each other ({one_line(error)[:200]}); check the directory"
+        ) from error
+    if not torch.isfinite(features).all():
+        raise FileError(f"{loaded.name}: sees NaN or infinity; its weights or its processor are damaged")
+    return pixels, len(features)
 
 
 def ask(

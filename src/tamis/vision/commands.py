@@ -15,6 +15,8 @@ from tamis.core.errors import FileError, one_line
 from tamis.core.options import Count, Json
 from tamis.vision.config import TinyConfig, TinyTraining, VariantTraining
 
+_OF_A_MODEL = ("config.json", "model.safetensors", "curves.json")
+"""Files that a training of the small model writes."""
 app = App(
     name="vision",
     help="Make vision-language models fast by keeping only the image tokens that matter.",
@@ -331,13 +333,14 @@ def train_tiny(
         recipe: How it is trained.
         device: "cpu" or "cuda". On a processor the whole recipe takes days.
     """
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
     from tamis.vision.tiny import save
     from tamis.vision.tiny_training import train_tiny as train
 
+    check_writable(*(out / name for name in _OF_A_MODEL))
     trained, curves = train(sizes, recipe, out=out / "checkpoints", device=device)
     save(trained, out)
-    write_whole(out / "curves.json", json_format.dumps(curves, indent=1) + "\n")
+    write_whole(out / "curves.json", json_format.dumps(curves, indent=1, allow_nan=False) + "\n")
     print(out)
 
 
@@ -362,18 +365,19 @@ def tune_tiny(
         recipe: How it is taught.
         device: "cpu" or "cuda".
     """
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
     from tamis.vision.evaluation import check_vocabulary
     from tamis.vision.loading import load
     from tamis.vision.tiny import save
     from tamis.vision.tiny_variants import prepares
     from tamis.vision.variant_training import train_variant
 
+    check_writable(*(out / name for name in _OF_A_MODEL))
     loaded = load(model)
     check_vocabulary(loaded)
     trained, curves = train_variant(variant, loaded.model, recipe, out=out / "checkpoints", device=device)
     save(trained, out, prepares(trained.config.model_type))
-    write_whole(out / "curves.json", json_format.dumps(curves, indent=1) + "\n")
+    write_whole(out / "curves.json", json_format.dumps(curves, indent=1, allow_nan=False) + "\n")
     print(out)
 
 

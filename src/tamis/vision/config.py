@@ -144,9 +144,7 @@ class TinyConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no model."""
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ConfigError(f"{name} is {value}; expected at least 1")
+        check_range(self, 1, 16_384, *vars(self))
         if self.tower_blocks < 2:
             raise ConfigError("tower_blocks is 1; expected at least 2, because the last block makes no features")
         for part in ("tower", "language"):
@@ -188,12 +186,10 @@ class TinyTraining:
 
     def __post_init__(self) -> None:
         """Refuse a recipe that trains nothing."""
-        for name in ("see_steps", "read_steps", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0")
-        for name, least in (("batch", 2), ("round_steps", 1), ("pool", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        check_range(self, 0, 10_000_000, "see_steps", "read_steps")
+        check_range(self, 0, 1024, "workers")
+        check_range(self, 2, 65_536, "batch")
+        check_range(self, 1, 1_000_000, "round_steps", "pool")
         _check_rates(self, "see_rate", "read_rate", "tune_rate")
         _check_weights(self, "beside", "weight_decay")
         if self.steps < 1:

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError, check_choice
+from tamis.core.errors import ConfigError, FileError, check_choice
 from tamis.core.results import Run, dataset_hash
 from tamis.vision.baselines.simple import All, TextOnly
 from tamis.vision.context import pruned
@@ -39,6 +39,7 @@ from tamis.vision.vocabulary import vocabulary
 
 CONTROLS = ("prior", "background")
 """Kinds of questions for which no object matters; they are told apart and do not count in `accuracy`."""
+_MOST = 1_000_000  # pictures, whose answers are all kept
 _CHUNK = 64
 """Pictures at a time."""
 
@@ -133,12 +134,12 @@ def examine(
     Raises:
         ConfigError: If the model does not speak the scenes' vocabulary, the split is unknown, there are no pictures, or
             two pruners are the same method with the same number of tokens.
-        FileError: If the font of the sprites is not installed.
+        FileError: If the font of the sprites is not installed, or the model's weights are damaged.
     """
     check_choice("kind", kind, Kind)
     check_vocabulary(loaded, kind)
-    if count < 1:
-        raise ConfigError(f"count is {count}; expected at least one picture")
+    if not 1 <= count <= _MOST:
+        raise ConfigError(f"count is {count}; expected 1 to {_MOST} pictures")
     made = [All(), *(one for one in pruners if not isinstance(one, All))]
     _check_distinct(made)
     parts: dict[Key, dict[tuple[int, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -283,6 +284,8 @@ class _Sight:
         contiguous = pruner.layout.positions == "contiguous"
         logits = read_units(self.model, features, self.order, self.packed, stays, contiguous=contiguous)
         answers = logits[self._places][self._order.to(logits.device)].float().log_softmax(dim=-1).cpu()
+        if not torch.isfinite(answers).all():
+            raise FileError(f"{self.loaded.name}: answers with NaN or infinity; its weights are damaged")
         return answers, stays.cpu()
 
     @torch.inference_mode()

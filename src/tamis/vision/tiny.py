@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from tamis.core.pretrained import quietly
 from tamis.core.seed import derive
 from tamis.vision.config import TinyConfig
 from tamis.vision.scenes import GRID, PATCH, SIDE
@@ -122,11 +123,11 @@ def save(model: Any, folder: str | Path, prepares: Sequence[Any] = ()) -> None:
 
     small = copy.deepcopy(model).to("cpu", torch.float16)
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as scratch:
+    with TemporaryDirectory(dir=folder) as scratch, quietly():
         small.save_pretrained(scratch)
         small.config.dtype = torch.float32
         small.config.save_pretrained(scratch)
         for part in prepares or [processor()]:
             part.save_pretrained(scratch)
-        for file in sorted(Path(scratch).iterdir()):
+        for file in sorted(Path(scratch).iterdir(), key=lambda file: file.name == "config.json"):  # that one last
             os.replace(file, Path(folder) / file.name)

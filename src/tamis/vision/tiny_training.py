@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from tamis.core.lightning import Lesson
+from tamis.core.lightning import Lesson, check_loss, diverged
 from tamis.core.progress import progress
 from tamis.core.seed import derive
 from tamis.core.training import LAST, claim, quietly, trainer
@@ -95,6 +95,7 @@ def fit(
     Raises:
         ConfigError: If there is no such device, or the folder holds another training.
         FileError: If what the folder holds is damaged.
+        InputError: If the training diverges.
     """
     with TemporaryDirectory() as scratch, quietly(), progress("training", steps) as report:
         folder = Path(out if out is not None else scratch)
@@ -106,6 +107,8 @@ def fit(
             reload_dataloaders_every_n_epochs=1,
         )
         made.fit(pupil, ckpt_path=claim(folder, told), weights_only=True)
+    if not all(torch.isfinite(weights).all() for weights in pupil.parameters()):
+        raise diverged("a weight is NaN or infinite", steps)
 
 
 class Pupil(Lesson):
@@ -315,7 +318,8 @@ class _EveryRound(Callback):
     def __init__(self, folder: Path, report: Any) -> None:
         self.folder, self.report = folder, report
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        check_loss(outputs, trainer.global_step)
         self.report(trainer.global_step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

@@ -57,7 +57,7 @@ def train_variant(
         FileError: If what the folder holds is damaged.
     """
     pupil = VariantPupil(variant, tiny, training)
-    told = {"variant": variant, "tiny": fingerprint(tiny), **asdict(training)}
+    told = {"variant": variant, "model_sha256": fingerprint(tiny), **asdict(training)}
     fit(pupil, told, training.steps, training.round_steps, out, device, precision="32-true")
     model: Any = pupil.model
     return model.to("cpu").eval(), pupil.curves
