@@ -128,6 +128,17 @@ def test_a_sound_gets_the_same_vector_in_any_order_and_whatever_the_state_of_cha
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
 
 
+def test_the_last_window_starts_where_it_was_cut() -> None:
+    encoder = ClapSounds(small_model(), small_extractor())
+    samples = np.random.default_rng(0).normal(0, 0.1, round(4.3 * RATE)).astype(np.float32)
+    rows = encoder.encode(samples)
+    starts = encoder.starts_s(len(rows), len(samples) / RATE)
+    np.testing.assert_allclose(starts, [0.0, 2.0, 3.3])  # two seconds each; the last one is left a second
+    for row, start in zip(rows, starts, strict=True):
+        alone = encoder.encode(samples[round(start * RATE) : round((start + 2.0) * RATE)])
+        np.testing.assert_allclose(row, alone[0], atol=1e-5)
+
+
 def test_a_model_with_fusion_sees_a_window_as_a_whole_sound() -> None:
     model, extractor = small_model(fusion=True), small_extractor(fusion=True)
     samples = noise(2.0)

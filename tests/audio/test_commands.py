@@ -89,6 +89,22 @@ def test_composed_mixtures_are_a_data_set(tmp_path: Path, capsys: pytest.Capture
     assert (facts["clips"], facts["with_audio"], facts["captions"]) == (6, 6, 18)
 
 
+def test_silence_has_no_moment_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
+    assert main(["audio", "locate", str(tmp_path / "silence.wav"), "rain falls"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, "silence, in which nothing is heard" in said.err) == ("", True)
+    assert main(["audio", "locate", str(tmp_path / "silence.wav"), "rain falls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_the_command_of_a_report_has_all_that_was_given(table: Path, tmp_path: Path) -> None:
+    judged = tmp_path / "judged"
+    assert main(["audio", "eval", "effects", "--dataset", str(table), "--out", str(judged)]) == 0
+    page = (judged / "index.html").read_text(encoding="utf-8")
+    assert f"tamis audio eval effects --dataset {table} --out {judged}" in page
+
+
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text('{"audio": "gone.wav", "caption": "x"}\n', encoding="utf-8")

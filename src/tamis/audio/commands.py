@@ -322,6 +322,8 @@ def locate(sound: File, sentence: str, /, *, model: str = _EFFECTS, top: Count =
     if json:
         print(json_format.dumps([moment._asdict() for moment in found]))
         return
+    if not found:
+        print(f"tamis: {sound}: silence, in which nothing is heard", file=sys.stderr)
     for moment in found:
         print(f"{moment.start_s:8.2f} – {moment.end_s:8.2f} s  {moment.score:+.3f}")
 
