@@ -89,11 +89,11 @@ def test_single_trainings_have_their_own_tables() -> None:
 
 def test_networks_stand_under_the_limit_from_0_db() -> None:
     network = line("clst-t", 0.6, headline=False, stage="limit", snr={"-2": 0.1, "0": 0.7, "10": 0.9})
-    limit = line("alrt", 0.6, headline=False, task="radio/limit", snr={"-2": 0.2, "0": 0.71, "10": 1.0})
+    limit = line("alrt, phase known", 0.6, headline=False, task="radio/limit", snr={"-2": 0.2, "0": 0.71, "10": 1.0})
     table = limit_table([network, limit])
     assert table is not None
-    assert table.headers[1:] == ["0 dB", "10 dB"]
-    assert table.rows == [["limit (ALRT)", "71.0", "100.0"], ["clst-t", "70.0", "90.0"]]
+    assert table.headers[1:] == ["0 dB", "10 dB", "mean"]
+    assert table.rows == [["alrt, phase known", "71.0", "100.0", "85.5"], ["clst-t", "70.0", "90.0", "80.0"]]
 
 
 @pytest.mark.parametrize(

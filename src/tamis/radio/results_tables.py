@@ -173,19 +173,19 @@ def limit_table(runs: Sequence[Run]) -> Table | None:
         runs: Result lines.
     """
     limits = [run for run in runs if run.task == "radio/limit"]
-    bounds = {float(snr): value for run in limits for snr, value in run.curves["accuracy"].items()}
     tested = [run for run in runs if run.config.get("stage") == "limit" and run.split == "test"]
-    if not bounds or not tested:
+    if not limits or not tested:
         return None
-    snrs = sorted(snr for snr in bounds if snr >= _LIMIT_FROM_DB)
-    rows: list[list[Cell]] = [["limit (ALRT)", *(f"{100 * bounds[snr]:.1f}" for snr in snrs)]]
-    for run in tested:
-        reached = {float(snr): value for snr, value in run.curves["accuracy"].items()}
-        rows.append([run.method, *(f"{100 * reached[snr]:.1f}" for snr in snrs)])
+    snrs = sorted(float(snr) for snr in limits[0].curves["accuracy"] if float(snr) >= _LIMIT_FROM_DB)
+    rows: list[list[Cell]] = []
+    for run in (*limits, *tested):
+        reached = [run.curves["accuracy"][f"{snr:g}"] for snr in snrs]
+        rows.append([run.method, *(f"{100 * value:.1f}" for value in (*reached, mean(reached)))])
     return Table(
-        ["", *(f"{snr:g} dB" for snr in snrs)],
+        ["", *(f"{snr:g} dB" for snr in snrs), "mean"],
         rows,
-        f"Six linear classes in white noise, {tested[0].config['frames']:,} frames to train on: accuracy in percent.",
+        f"Six linear classes in white noise, {tested[0].config['frames']:,} frames to train on: accuracy in percent, "
+        "beside the average likelihood ratio test, which nothing exceeds. Networks are not told the phase.",
     )
 
 
