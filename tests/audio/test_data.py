@@ -231,6 +231,19 @@ def test_a_file_is_one_clip_however_it_is_spelt(tmp_path: Path) -> None:
     assert shared(got, Collection("none", (Item("b", None, ("x",)),))) == ()
 
 
+def test_lines_end_where_they_end(tmp_path: Path) -> None:
+    told = {"audio": "a.wav", "captions": ["a\u2028b", {"x": 1}, "c\u0085d"]}
+    table = put(tmp_path / "pairs.jsonl", json.dumps(told, ensure_ascii=False) + "\r\n")
+    assert [item.captions for item in load("jsonl", table).items] == [("a\u2028b", "c\u0085d")]
+
+
+@pytest.mark.parametrize("row", ["a.wav,x,dog,1", "a.wav,1²,dog,1", ".,1,dog,1", ",1,dog,1"])
+def test_rows_of_esc50_that_are_none_are_refused(tmp_path: Path, row: str) -> None:
+    put(tmp_path / "meta/esc50.csv", f"filename,fold,category,src_file\n{row}\n")
+    with pytest.raises(FileError, match="expected a file name and a whole number"):
+        load("esc50", tmp_path)
+
+
 def test_blank_captions_say_nothing(tmp_path: Path) -> None:
     table = put(tmp_path / "pairs.csv", "audio,caption_1,caption_2\na.wav,  , a bell \nb.wav,,\t\n")
     assert [item.captions for item in load("csv", table).items] == [("a bell",), ()]
@@ -250,7 +263,7 @@ def test_rows_of_one_file_are_one_clip(tmp_path: Path) -> None:
     )
     got = load("csv", table)
     assert [(item.id, item.captions, item.sources) for item in got.items] == [
-        ("sub/a.wav", ("a bell", "a gong, near", "ringing"), ("s",)),
+        ("sub/a.wav", ("a bell", "a gong, near", "ringing"), ("s", "t")),
         ("b.wav", ("rain",), ("b.wav",)),
     ]
     assert got.here[0].path == tmp_path / "sub/a.wav"

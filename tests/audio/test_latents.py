@@ -1,9 +1,12 @@
 """Encoded sets: sequences of different lengths, kept and read again, cut and joined."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded, spectrum
 
 from tamis.audio.data import Collection, Item
@@ -114,6 +117,41 @@ def test_a_collection_is_encoded_once_while_its_files_stay_the_same(tmp_path: Pa
     with pytest.warns(UserWarning, match="no encoded sounds"):
         mended = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
     np.testing.assert_array_equal(mended.sounds.values, Encoded.load(kept).sounds.values)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"owners": np.array([999, 0])},
+        {"owners": np.zeros(1, np.int64)},
+        {"ids": ("a",)},
+        {"labels": ()},
+        {"encoders": {}},
+        {"encoders": []},
+        {"sounds": Rows(np.zeros((2, 4), np.float32), np.array([0, 1, 10**6]))},
+        {"sounds": Rows(np.full((2, 4), np.nan, np.float32), np.array([0, 1, 2]))},
+        {"sounds": Rows(np.zeros(2, np.float32), np.array([0, 1, 2]))},
+        {"sentences": Rows(np.zeros((2, 4), np.float32), np.array([0, 2]))},
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_damaged(tmp_path: Path, changes: dict[str, Any]) -> None:
+    made = encode([one._replace(captions=one.captions[:1]) for one in described(2)], "tones", SOUNDS, SENTENCES)
+    made.save(tmp_path / "good")
+    np.testing.assert_array_equal(Encoded.load(tmp_path / "good").owners, [0, 1])
+    for name, value in changes.items():
+        object.__setattr__(made, name, value)
+    told = {n: getattr(made, n) for n in ("dataset", "ids", "captions", "labels", "events", "patterns", "missing")}
+    tensors = {
+        "sounds": made.sounds.values,
+        "sound_starts": made.sounds.starts,
+        "sentences": made.sentences.values,
+        "sentence_starts": made.sentences.starts,
+        "owners": made.owners,
+    }
+    text = json.dumps({**told, "encoders": made.encoders})
+    safetensors.numpy.save_file(tensors, tmp_path / "bad", {"tamis": text})
+    with pytest.raises(FileError, match=r"no encoded sounds .*; encode them again"):
+        Encoded.load(tmp_path / "bad")
 
 
 @pytest.mark.parametrize(

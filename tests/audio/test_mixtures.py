@@ -119,6 +119,32 @@ def test_a_folder_holds_the_last_mixtures_only(tmp_path: Path) -> None:
         assert set(item.sources) == {event.source for event in mixture.events}
 
 
+def test_what_makes_no_mixture_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    write(compose(clips(), 3, CONFIG), 8000, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match="clips of 2 kinds"):
+        write(compose(clips()[:4], 3, CONFIG), 8000, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", "file_name,caption\na.wav,x\n"),
+        ("metadata.jsonl", '{"file_name": "a.wav", "caption": "x"}\n'),
+        ("metadata.jsonl", '{"file_name": "take.flac", "pattern": "one", "events": []}\n'),
+        ("metadata.jsonl", "{"),
+    ],
+)
+def test_another_data_set_is_not_written_over(tmp_path: Path, name: str, content: str) -> None:
+    pytest.importorskip("soundfile")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds another data set; give a folder of its own"):
+        write(compose(clips(), 2, CONFIG), 8000, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
     for mixture in compose(clips(), 50, ComposeConfig(rate=8000, patterns=("then",), captions=4)):
         assert len(set(mixture.captions)) == 4

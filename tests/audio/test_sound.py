@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tamis.audio.sound import Limits, Sound, files, probe, read, resample
-from tamis.core.errors import FileError, LimitError
+from tamis.core.errors import FileError, InputError, LimitError
 
 RATE = 8000
 
@@ -119,6 +119,15 @@ def test_a_name_that_is_no_text_is_opened(tmp_path: Path) -> None:
     path = Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.wav"))
     (tmp_path / "a.wav").rename(path)
     assert len(read(path).samples) == 100
+
+
+def test_what_overflows_is_refused(tmp_path: Path) -> None:
+    loud = (tone() * 1e38).astype(np.float32)
+    with pytest.raises(InputError, match=r"magnitude 5e\+37 overflows; scale it to 1"):
+        resample(Sound(loud, RATE), 44_100)
+    soundfile.write(tmp_path / "loud.wav", loud, RATE, subtype="FLOAT")
+    with pytest.raises(FileError, match=r"loud\.wav: a sound of magnitude 5e\+37 overflows"):
+        read(tmp_path / "loud.wav", 44_100)
 
 
 def test_only_sounds_inside_the_folder_are_listed(tmp_path: Path) -> None:

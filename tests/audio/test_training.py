@@ -15,7 +15,7 @@ from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
 from tamis.audio.data import Collection, Item
 from tamis.audio.latents import Encoded, Rows
-from tamis.audio.training import _Described, fit, hold_out, train
+from tamis.audio.training import _Described, check_apart, fit, hold_out, train
 from tamis.core.errors import ConfigError, FileError, InputError
 
 SIZES = JointConfig(joint=8, hidden=16, heads=2, dropout=0.0)
@@ -170,6 +170,25 @@ def test_recordings_that_meet_in_a_mixture_stay_together() -> None:
     assert {s for item in learnt.items for s in item.sources}.isdisjoint(s for item in held.items for s in item.sources)
 
 
+def test_no_more_than_the_share_is_held_out_whatever_hangs_together() -> None:
+    mixed = tuple(Item(f"m{i}", Path(), ("x",), sources=("hub", f"r{i}")) for i in range(200))
+    single = tuple(Item(f"s{i}", Path(), ("x",)) for i in range(40))
+    for seed in range(20):
+        learnt, held = hold_out(Collection("all", (*mixed, *single)), seed=seed)
+        assert held is not None
+        assert 2 <= len(held.items) <= 24
+        assert len(learnt.items) + len(held.items) == 240
+        assert not any(item.id.startswith("m") for item in held.items)
+
+
+def test_other_cuts_of_one_recording_are_warned_of() -> None:
+    learnt, judged = (
+        Collection(name, (Item(f"{name}.wav", Path(name), ("x",), sources=("rec-1",)),)) for name in ("a", "b")
+    )
+    with pytest.warns(UserWarning, match=r"b: 1 of its recordings are in the training too \(rec-1\)"):
+        check_apart(learnt, judged)
+
+
 def test_validation_may_be_given_as_pairs_are(tmp_path: Path) -> None:
     pairs = files(tmp_path, 24)
     options = {"sound": SOUNDS, "text": SENTENCES, "sizes": SIZES}
@@ -210,6 +229,25 @@ def test_a_line_tells_the_time_of_the_training_however_often_it_is_judged(tmp_pa
     assert again.seconds == first.seconds > 0
     assert again.config["trained_at"] == first.config["trained_at"]
     assert len(first.config["trained_at"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("curves", [1]),
+        ("seconds", "x"),
+        ("commits", 5),
+        ("loops", None),
+        ("state_dict", {}),
+        ("optimizer_states", None),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, part: str, value: object) -> None:
+    fit(encoded(32), None, NTXent(), QUICK, sizes=SIZES, out=tmp_path)
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    torch.save({**kept, part: value}, tmp_path / "last.ckpt")
+    with pytest.raises(FileError, match="the checkpoint does not fit this training"):
+        fit(encoded(32), None, NTXent(), QUICK, sizes=SIZES, out=tmp_path)
 
 
 def test_a_training_that_diverges_says_so_and_leaves_its_folder_free(tmp_path: Path) -> None:

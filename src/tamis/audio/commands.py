@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import shlex
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -240,6 +240,8 @@ def ablate(
         numbers = list(dict.fromkeys(int(seed) for seed in seeds.split(",")))
     except ValueError as error:
         raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
+    for number in numbers:
+        replace(recipe, seed=number)  # which checks it
     check_device(device)
     check_writable(out / "index.html", out / "runs.jsonl")
     whole = options.collection(pairs, "train")

@@ -204,7 +204,7 @@ def _macs(root: Path, split: str | None) -> Collection:
     try:
         entries = yaml.load(_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["files"]
         said = [(str(one["filename"]), [str(a["sentence"]) for a in one["annotations"]]) for one in entries]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: not MACS' table of files, annotations and sentences ({one_line(error)})") from error
     folders = [root / inner for inner in ("audio", "TAU-urban-acoustic-scenes-2019-development/audio", ".")]
     items = []
@@ -221,9 +221,11 @@ def _esc50(root: Path, split: str | None) -> Collection:
     audio = table.parents[1] / "audio"
     items = []
     for row in _rows(table, ("filename", "fold", "category", "src_file")):
-        label = row["category"].replace("_", " ")
+        label, fold = row["category"].replace("_", " "), row["fold"]
+        if not (fold.isascii() and fold.isdecimal() and row["filename"].strip("./")):
+            raise FileError(f"{table}: {row['filename']!r} of fold {fold!r}; expected a file name and a whole number")
         found = _find(root, [audio], [row["filename"], str(Path(row["filename"]).with_suffix(".ogg"))])
-        items.append(Item(row["filename"], found, (), (label,), (row["src_file"],), int(row["fold"])))
+        items.append(Item(row["filename"], found, (), (label,), (row["src_file"],), int(fold)))
     return _folds("esc50", items, split, root)
 
 
@@ -238,7 +240,7 @@ def _esc10(root: Path, split: str | None) -> Collection:
         if path.suffix.lower() not in _AUDIO:
             continue
         fold, clip, *_ = path.stem.split("-")
-        if not fold.isdigit():
+        if not (fold.isascii() and fold.isdecimal()):
             raise FileError(f"{path}: expected a name such as 1-100032-A.ogg: fold, clip and take")
         label = path.parent.name.partition(" - ")[2].lower()
         title = titles.get(f"{path.parent.name}/{path.name}")
@@ -314,8 +316,9 @@ def _listed(
             raise FileError(f"{where}: {file[:80]!r} lies outside of {root}; put the list above the sounds")
         before = items.get(str(real))
         captions = (*(before.captions if before else ()), *_captions(row))
-        name, sources = (before.id, before.sources) if before else (file, _sources(row))
-        items[str(real)] = Item(name, _inside(root, place), captions, sources=sources)
+        sources = (*(before.sources if before else ()), *_sources(row))
+        name = before.id if before else file
+        items[str(real)] = Item(name, _inside(root, place), captions, sources=tuple(dict.fromkeys(sources)))
     return tuple(items.values())
 
 
@@ -406,7 +409,7 @@ def _captions(row: dict[str, Any]) -> tuple[str, ...]:
     for key, value in row.items():
         if _is_caption(key):
             found += value if isinstance(value, list) else [value]
-    return _written(found)
+    return _written(one for one in found if not isinstance(one, dict | list))
 
 
 def _written(captions: Iterable[Any]) -> tuple[str, ...]:
@@ -492,7 +495,7 @@ def _rows(path: Path, columns: Sequence[str], encoding: str = "utf-8-sig") -> It
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             yield number, _object(line, f"{path}:{number}")
 

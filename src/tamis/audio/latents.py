@@ -170,8 +170,8 @@ class Encoded:
             with safe_open(path, "numpy") as file:
                 told = json.loads(file.metadata()["tamis"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
-            return cls(
-                dataset=told["dataset"],
+            made = cls(
+                dataset=str(told["dataset"]),
                 ids=tuple(told["ids"]),
                 sounds=Rows(tensors["sounds"], tensors["sound_starts"]),
                 sentences=Rows(tensors["sentences"], tensors["sentence_starts"]),
@@ -183,8 +183,35 @@ class Encoded:
                 encoders=told["encoders"],
                 missing=tuple(told["missing"]),
             )
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            made._check()
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise FileError(f"{path}: no encoded sounds ({one_line(error)}); encode them again") from error
+        return made
+
+    def _check(self) -> None:
+        """See that all parts have one length.
+
+        Raises:
+            ValueError: If they have not.
+        """
+        for rows, count in ((self.sounds, len(self.ids)), (self.sentences, len(self.captions))):
+            starts = rows.starts
+            if rows.values.ndim != 2 or not np.isfinite(rows.values).all():
+                raise ValueError("latents are no matrix of finite numbers")
+            if (
+                starts.shape != (count + 1,)
+                or starts[0]
+                or starts[-1] != len(rows.values)
+                or (np.diff(starts) < 1).any()
+            ):
+                raise ValueError(f"{count} items, and their rows are not as many")
+        owners, sounds = self.owners, len(self.ids)
+        if owners.shape != (len(self.captions),) or (len(owners) and not 0 <= owners.min() <= owners.max() < sounds):
+            raise ValueError("sentences of sounds that are not there")
+        if not len(self.labels) == len(self.events) == len(self.patterns) == sounds:
+            raise ValueError(f"{sounds} sounds, and not as many labels, events and patterns")
+        if set(self.encoders) != {"sound", "text", "sound_fingerprint", "text_fingerprint"}:
+            raise ValueError("the encoders are not named")
 
 
 def encode(
@@ -274,7 +301,11 @@ def encode_collection(
     file = cache / f"latents-{key}.safetensors" if cache is not None else None
     if file is not None and file.is_file():
         try:
-            return Encoded.load(file)
+            kept = Encoded.load(file)
+            if kept.missing:
+                count = f"{len(kept.missing)} sounds could not be read and are left out"
+                warnings.warn(f"{collection.name}: {count} ({kept.missing[0]}); {file} keeps that", stacklevel=2)
+            return kept
         except FileError as error:
             warnings.warn(one_line(error), stacklevel=2)
     made = encode(of_collection(collection), collection.name, sound, text, total=len(files))

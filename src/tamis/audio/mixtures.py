@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tamis.audio.data import Collection
 
+_NAME = re.compile(r"mixture-\d{6,}\.flac")
 PATTERNS = ("one", "twice", "then", "while", "three")
 """What can happen in a mixture."""
 _WORDINGS: Mapping[str, tuple[str, ...]] = {
@@ -186,7 +188,7 @@ def wordings(phrases: Sequence[str], count: int, *, seed: int = 0) -> list[str]:
 def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int | None = None) -> Path:
     """Write mixtures into a folder as audiofolder has it: .flac files and metadata.jsonl, which is written last.
 
-    Mixtures of an earlier run go, so that the folder holds nothing that metadata.jsonl does not name.
+    Mixtures that an earlier run wrote there go, so that the folder holds none that metadata.jsonl does not name.
 
     Args:
         mixtures: From `compose`.
@@ -198,6 +200,7 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
         The path of metadata.jsonl, whose lines hold file_name, captions, sources, pattern and events.
 
     Raises:
+        ConfigError: If the folder holds another data set.
         FileError: If it cannot be written.
         MissingExtraError: If soundfile is not installed.
     """
@@ -207,10 +210,10 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
         raise MissingExtraError("writing sounds", "audio") from error
     lines, listed = [], Path(out) / "metadata.jsonl"
     check_writable(listed)
-    for old in (listed, *Path(out).glob("mixture-[0-9]*.flac")):
-        old.unlink(missing_ok=True)
+    older = _composed(Path(out))
     with progress("composing", total) as report:
         for number, mixture in enumerate(mixtures):
+            listed.unlink(missing_ok=True)  # not before the first one is there: clips may make no mixture
             name = f"mixture-{number:06d}.flac"
             with io.BytesIO() as buffer:
                 soundfile.write(buffer, mixture.samples, rate, format="FLAC", subtype="PCM_16")
@@ -225,8 +228,29 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
                 "events": events,
             }
             lines.append(json.dumps(told, ensure_ascii=False) + "\n")
+            older.discard(name)
             report(number + 1)
+    for name in older:
+        (Path(out) / name).unlink(missing_ok=True)
     return write_whole(listed, "".join(lines))
+
+
+def _composed(folder: Path) -> set[str]:
+    """Name the mixtures that an earlier run wrote into a folder; another data set there is refused."""
+    listed = folder / "metadata.jsonl"
+    refusal = ConfigError(f"{folder}: holds another data set; give a folder of its own")
+    if (folder / "metadata.csv").exists():
+        raise refusal
+    if not listed.exists():
+        return set()
+    try:
+        told = [json.loads(line) for line in listed.read_text(encoding="utf-8").split("\n") if line]
+        names = {str(one["file_name"]) for one in told if one["events"] is not None and one["pattern"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise refusal from error
+    if len(names) < len(told) or not all(_NAME.fullmatch(name) for name in names):
+        raise refusal
+    return names
 
 
 def clips_of(

@@ -159,7 +159,11 @@ def read(path: str | Path | Member, rate: int | None = None, limits: Limits = DE
             parts.append(mono)
     if not count:
         raise FileError(f"{path}: holds no sample; give a sound")
-    return resample(Sound(np.concatenate(parts), about.rate), about.rate if rate is None else rate)
+    sound = Sound(np.concatenate(parts), about.rate)
+    try:
+        return resample(sound, about.rate if rate is None else rate)
+    except InputError as error:
+        raise FileError(f"{path}: {error}") from error
 
 
 def checked(sound: Sound, limits: Limits = DEFAULT) -> Sound:
@@ -223,6 +227,7 @@ def resample(sound: Sound, rate: int) -> Sound:
         rate: Samples a second.
 
     Raises:
+        InputError: If it is so loud that its numbers overflow.
         MissingExtraError: If soxr is not installed.
 
     Source:
@@ -234,7 +239,10 @@ def resample(sound: Sound, rate: int) -> Sound:
         import soxr
     except ModuleNotFoundError as error:
         raise MissingExtraError("resampling sounds", "audio") from error
-    return Sound(soxr.resample(sound.samples, sound.rate, rate, quality="HQ"), rate)
+    samples = soxr.resample(sound.samples, sound.rate, rate, quality="HQ")
+    if not np.isfinite(samples).all():
+        raise InputError(f"a sound of magnitude {np.abs(sound.samples).max():.3g} overflows; scale it to 1")
+    return Sound(samples, rate)
 
 
 def files(folder: str | Path) -> list[Path]:

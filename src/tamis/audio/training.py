@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,8 +92,8 @@ def train(
         collection, held_out = hold_out(collection, seed=config.seed)
         if held_out is None and len(collection.here) >= _FEWEST:
             warnings.warn(
-                f"{collection.name}: nothing is held out to choose the epoch by, since its clips share recordings; "
-                "give other pairs as val",
+                f"{collection.name}: nothing is held out to choose the epoch by: fewer than {_FEWEST} of its described "
+                "recordings share no clip; give other pairs as val",
                 stacklevel=2,
             )
     else:
@@ -107,7 +108,7 @@ def train(
 
 
 def check_apart(learnt: Collection, judged: Collection) -> None:
-    """Refuse to judge by sounds that were learnt from.
+    """Refuse to judge by sounds that were learnt from, and warn of other cuts of the same recordings.
 
     Raises:
         ConfigError: If a sound is in both.
@@ -115,22 +116,35 @@ def check_apart(learnt: Collection, judged: Collection) -> None:
     if both := shared(learnt, judged):
         count = f"{len(both)} of its sounds are those of the training"
         raise ConfigError(f"{judged.name}: {count} ({both[0]}); give others")
+    named = [{s for item in part.here for s in item.sources if s != item.id} for part in (learnt, judged)]
+    if met := sorted(named[0] & named[1]):
+        warnings.warn(
+            f"{judged.name}: {len(met)} of its recordings are in the training too ({met[0]}), so what it finds there "
+            "says little of others",
+            stacklevel=3,
+        )
 
 
 def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tuple[Collection, Collection | None]:
-    """Hold some of the sources out for validation; none if there are fewer than twenty.
+    """Hold some of the sources out for validation; none if there are fewer than twenty, or all hang together.
 
     Args:
         collection: Clips that share a source stay together.
-        share: Of the sources.
+        share: Of the described clips, at the most.
         seed: Of the choice.
     """
     group = _kin(collection.items)
-    groups = sorted({group[item.sources[0]] for item in collection.here if item.captions})
-    if len(groups) < _FEWEST:
+    clips = Counter(group[item.sources[0]] for item in collection.here if item.captions)
+    if len(clips) < _FEWEST:
         return collection, None
-    order = generator(seed, "audio", "held out").permutation(len(groups))
-    held = {groups[i] for i in order[: max(2, round(share * len(groups)))]}
+    groups, room = sorted(clips), max(2, round(share * clips.total()))
+    held = set()
+    for i in generator(seed, "audio", "held out").permutation(len(groups)):
+        if clips[groups[i]] <= room:  # one that many mixtures hang together in stays where it is
+            held.add(groups[i])
+            room -= clips[groups[i]]
+    if len(held) < 2:
+        return collection, None
     parts = [
         Collection(
             f"{collection.name}-{part}",

@@ -69,12 +69,14 @@ class Lesson(pl.LightningModule):
         Raises:
             FileError: If the checkpoint lacks a part.
         """
-        parts = ("curves", "seconds", "commits", "optimizer_states", "lr_schedulers")
-        lacking = [part for part in parts if part not in checkpoint]
-        lacking += sorted(self.state_dict().keys() - checkpoint.get("state_dict", {}).keys())
-        if lacking:
-            told = ", ".join(lacking[:3])
-            raise FileError(f"the checkpoint of this training has no {told}; remove its folder, and train again")
+        kinds = {"curves": dict, "seconds": float, "commits": list, "optimizer_states": list, "lr_schedulers": list}
+        wrong = [part for part, kind in {**kinds, "loops": dict}.items() if not isinstance(checkpoint.get(part), kind)]
+        own, kept = self.state_dict(), checkpoint.get("state_dict", {})
+        wrong += sorted(own.keys() ^ kept.keys())
+        wrong += [name for name in own.keys() & kept.keys() if own[name].shape != kept[name].shape]
+        if wrong:
+            told = ", ".join(wrong[:3])
+            raise FileError(f"the checkpoint does not fit this training ({told}); remove its folder, and train again")
         self.curves = checkpoint["curves"]
         self.seconds, self.commits = checkpoint["seconds"], list(checkpoint["commits"])
 
