@@ -15,7 +15,8 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     few        a tenth and three tenths of the training frames: ClST-T and the two best baselines, three seeds
     presets    the other presets of the generator: ClST-T, both students and the two best baselines, one seed
     sizes      ClST-S and ClST-B, one seed
-    limit      six linear classes in white noise, ten times the frames: how near the physical limit networks come
+    limit      six linear classes in white noise from 0 dB on, twenty times the frames of a cell: how near the physical
+               limit networks come
     headline   the lines on which claims rest: means over the seeds of what the stages before have measured; and the
                physical limit of the data of `limit`
 
@@ -220,7 +221,8 @@ def data(preset: str) -> Any:
     from tamis.radio.signals import generate
 
     if preset == "clean-linear":
-        linear = generate("clean", per_cell=10 * PER_CELL, seed=0, name=preset, modulations=LINEAR_CLASSES)
+        told = {"name": preset, "modulations": LINEAR_CLASSES, "snrs_db": tuple(range(0, 20, 2))}
+        linear = generate("clean", per_cell=20 * PER_CELL, seed=0, **told)
         return split(linear, fractions=(0.9, 0.05, 0.05), seed=0)
     return split(generate(preset, per_cell=PER_CELL, seed=0), seed=0)
 
