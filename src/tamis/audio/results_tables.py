@@ -31,8 +31,7 @@ def losses_table(runs: Iterable[Run], dataset: str) -> Table | None:
         ["loss", *titles],
         rows,
         f"{dataset}: {sounds} sounds, {captions} captions, means of {seeds} seeds, in percent. In brackets the gain "
-        "over nt-xent and its 95 % interval, a paired bootstrap over sounds, each with all its captions, and seeds. "
-        "T→A is text to audio.",
+        "over nt-xent and its 95 % interval by paired bootstrap. T→A is text to audio.",
     )
 
 
@@ -51,7 +50,7 @@ def moments_table(runs: Iterable[Run]) -> Table | None:
         f"Moments and order in test mixtures, in percent, means of {len(chosen[0].seeds)} seeds: the middle of the "
         "best window lies in an event of the kind that was asked for, or at most a second off "
         f'({chosen[0].n} events and kinds); "A, then B" is nearer to the sound than "B, then A", where a coin has 50. '
-        "In brackets the gain over nt-xent and its 95 % interval, a paired bootstrap over mixtures and seeds.",
+        "In brackets the gain over nt-xent and its 95 % interval by paired bootstrap.",
     )
 
 
@@ -65,7 +64,7 @@ def unseen_table(runs: Iterable[Run]) -> Table | None:
         ["loss", "class mAP@10"],
         rows,
         "Three classes of ESC-10 that the training did not see, after training on the seven others; ten rotations, in "
-        "percent. In brackets the gain over nt-xent and its 95 % interval, a paired bootstrap over classes and seeds.",
+        "percent. In brackets the gain over nt-xent and its 95 % interval by paired bootstrap.",
     )
 
 
