@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
 from lines import fail, parser
 from tamis.core.errors import ConfigError, TamisError, one_line
@@ -67,8 +67,6 @@ TEACHER = "clst-rml2016"
 WEIGHTS, TEMPERATURES = (0.3, 0.5, 0.7, 0.9), (1.0, 2.0, 4.0)
 CLASSIFIERS = ("logistic", "boosting")
 STAGES = ("rates", "test", "skd-search", "skd", "classical", "ablation", "few", "presets", "sizes", "limit")
-LIMIT_TRIALS = 2000
-"""Frames of each class and ratio with which the physical limit is simulated."""
 LIMIT_METHODS = ("clst-t", "resnet-1d")
 
 
@@ -375,34 +373,24 @@ def headlines() -> None:
 
 def limits() -> None:
     """Write the limits of the data on which the stage `limit` trained, once; a network is not told the phase."""
-    from tamis.radio.alrt import alrt_limit
+    from tamis.radio.receipt import limit_of
 
     every = read_runs(RESULTS)
     dataset = next((run.dataset for run in every if run.config.get("stage") == "limit" and run.split == "test"), None)
     if dataset is None or any(run.task == "radio/limit" and run.dataset == dataset for run in every):
         return
     frames = data("clean-linear").test
-    snrs = sorted(set(frames.snr_db.tolist()))
-    for phase in ("known", "unknown"):
+    phases: tuple[Literal["known", "unknown"], ...] = ("known", "unknown")
+    for phase in phases:
         start = time.perf_counter()
-        found = {
-            f"{snr:g}": alrt_limit(
-                frames.classes,
-                snr,
-                samples=frames.iq.shape[2],
-                samples_per_symbol=frames.samples_per_symbol,
-                phase=phase,
-                trials=LIMIT_TRIALS,
-                seed=0,
-            ).accuracy
-            for snr in snrs
-        }
+        found = limit_of(frames, phase=phase)
+        assert found is not None
         Run.measured(
             "radio/limit",
             f"alrt, phase {phase}",
             dataset=dataset,
             split="test",
-            n=LIMIT_TRIALS * len(frames.classes) * len(snrs),
+            n=len(frames),
             metrics={"accuracy": mean(found.values())},
             curves={"accuracy": found},
             config={"preset": frames.name, "phase": phase},

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json as json_format
 import shlex
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from tamis.audio.config import TrainConfig
-from tamis.core.options import Count, File, Folder, Json
+from tamis.core.options import Count, File, Folder, Json, changed
 
 if TYPE_CHECKING:
     from tamis.audio.data import Collection
@@ -233,11 +233,11 @@ def ablate(
     from tamis.core.files import check_writable, write_whole
     from tamis.core.training import check_device
 
-    chosen = list(dict.fromkeys(losses.split(",") if losses else ablation.LOSSES))
+    chosen = losses.split(",") if losses else list(ablation.LOSSES)
     for name in chosen:
         ablation.loss_named(name)
     try:
-        numbers = list(dict.fromkeys(int(seed) for seed in seeds.split(",")))
+        numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
     for number in numbers:
@@ -349,12 +349,9 @@ def _again(verb: str, *words: Any, **options: Any) -> str:
     """
     told = ["tamis", "audio", verb]
     for word in words:
-        if isinstance(word, str):
-            told.append(word)
-            continue
-        options |= {f.name: getattr(word, f.name) for f in fields(word) if getattr(word, f.name) != f.default}
+        told += [word] if isinstance(word, str) else changed(word)
     for name, value in options.items():
-        told += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
+        told += [f"--{name}", str(value)] if value is not None else []
     return shlex.join(told)
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tamis.core.errors import ConfigError, check_choice, check_range
+from tamis.core.errors import ConfigError, check_choice, check_range, check_rates
 
 Separability = Literal["joint", "separate", "views", "none"]
 """How pairs of one modality are pushed apart; see `CLSRConfig.separability`."""
@@ -151,7 +151,6 @@ class TrainConfig:
         check_range(self, 0, 2**63 - 1, "seed")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1")
-        if not 0 < self.learning_rate < 10:
-            raise ConfigError(f"learning_rate is {self.learning_rate}; expected more than 0 and less than 10")
+        check_rates(self, "learning_rate")
         if not 0 <= self.weight_decay < math.inf or not 0 <= self.noise < math.inf:
             raise ConfigError(f"weight_decay is {self.weight_decay} and noise {self.noise}; expected 0 or more")

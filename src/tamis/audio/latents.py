@@ -251,8 +251,7 @@ def encode(
             report(done)
     if not read:
         raise InputError(f"{name}: no sound could be read{f' ({missing[0]})' if missing else ''}; give some that can")
-    if missing:
-        warnings.warn(f"{name}: {len(missing)} sounds could not be read and are left out ({missing[0]})", stacklevel=2)
+    _warn_of(missing, name)
     captions = [caption for one in read for caption in one.captions]
     said = text_encoder.encode(captions)
     return Encoded(
@@ -273,6 +272,12 @@ def encode(
         },
         missing=tuple(missing),
     )
+
+
+def _warn_of(missing: Sequence[str], name: str, more: str = "") -> None:
+    if missing:
+        count = f"{len(missing)} sounds could not be read and are left out"
+        warnings.warn(f"{name}: {count} ({missing[0]}){more}", stacklevel=3)
 
 
 def encode_collection(
@@ -302,9 +307,7 @@ def encode_collection(
     if file is not None and file.is_file():
         try:
             kept = Encoded.load(file)
-            if kept.missing:
-                count = f"{len(kept.missing)} sounds could not be read and are left out"
-                warnings.warn(f"{collection.name}: {count} ({kept.missing[0]}); {file} keeps that", stacklevel=2)
+            _warn_of(kept.missing, collection.name, f"; {file} keeps that")
             return kept
         except FileError as error:
             warnings.warn(one_line(error), stacklevel=2)

@@ -123,3 +123,19 @@ def check_range(settings: object, least: int, most: int, *names: str) -> None:
         value = getattr(settings, name)
         if not least <= value <= most:
             raise ConfigError(f"{name} is {value}; expected {least} to {most}")
+
+
+def check_rates(settings: object, *names: str) -> None:
+    """Refuse learning rates that no training can use.
+
+    Args:
+        settings: What has them as attributes.
+        names: Of the rates.
+
+    Raises:
+        ConfigError: If one is not more than 0 and less than 10.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not 0 < value < 10:
+            raise ConfigError(f"{name} is {value}; expected more than 0 and less than 10")

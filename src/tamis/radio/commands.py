@@ -5,13 +5,13 @@ from __future__ import annotations
 import json as json_format
 import shlex
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from tamis.core.options import Count, File, Folder, Json
+from tamis.core.options import Count, File, Folder, Json, changed
 from tamis.radio.config import PRESETS, SKDConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -254,13 +254,13 @@ def distill(
     judged = shrink(tutor, name, student, budget, splits, recipe, skd, out=out, device=device)
     width = judged[1].run.config["width"]
     print(f"tamis: {student} of {width:g} times its usual width is the widest within {budget}", file=sys.stderr)
-    told = ["--teacher", _public(teacher), "--student", student, "--budget", budget, *_told(options, recipe, skd)]
+    told = ["--teacher", teacher, "--student", student, "--budget", budget, *changed(options, recipe, skd)]
     page = receipt(
         judged,
         splits,
         budget,
         limit=limit_of(splits.test) if options.generated else None,
-        command=shlex.join(["tamis", "radio", "distill", *told]),
+        command=shlex.join(["tamis", "radio", "distill", *map(_public, told)]),
     )
     written = page.write(out / "index.html")
     if json:
@@ -345,7 +345,7 @@ def evaluate_models(
         limit=limit_of(frames) if options.generated else None,
         findings=findings,
         lines=more,
-        command=shlex.join(["tamis", "radio", "eval", *map(_public, models), *_told(options), *flags]),
+        command=shlex.join(["tamis", "radio", "eval", *map(_public, (*models, *changed(options))), *flags]),
     )
     write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
     written = page.write(out / "index.html")
@@ -433,19 +433,6 @@ def _numbers(option: str, text: str, kind: type[int] | type[float]) -> tuple[int
     except ValueError as error:
         what = "whole numbers" if kind is int else "numbers"
         raise ConfigError(f"{option} is {text!r}; expected {what} separated by commas") from error
-
-
-def _told(*options: Any) -> list[str]:
-    """Write what is not as by default as one types it."""
-    told = []
-    for one in options:
-        for field in fields(one):
-            value, name = getattr(one, field.name), field.name.replace("_", "-")
-            if isinstance(value, bool) and value != field.default:
-                told.append(f"--{name}" if value else f"--no-{name}")
-            elif value != field.default:
-                told += [f"--{name}", _public(str(value))]
-    return told
 
 
 def _labels(*models: str) -> dict[str, str]:

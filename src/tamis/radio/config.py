@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tamis.core.errors import ConfigError, check_choice, check_range
+from tamis.core.errors import ConfigError, check_choice, check_range, check_rates
 
 Normalisation = Literal["rms", "energy", "max", "l1", "none"]
 """How a frame is scaled: to mean power 1, to energy 1, to greatest magnitude 1, to sum of magnitudes 1, or not."""
@@ -405,8 +405,7 @@ class TrainConfig:
         check_choice("precision", self.precision, Literal["float32", "bfloat16"])
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1 epoch, or None")
-        if not 0 < self.learning_rate < 10:
-            raise ConfigError(f"learning_rate is {self.learning_rate}; expected more than 0 and less than 10")
+        check_rates(self, "learning_rate")
         if not (self.weight_decay >= 0 and 0 <= self.label_smoothing < 1):
             raise ConfigError(
                 f"weight_decay is {self.weight_decay} and label_smoothing {self.label_smoothing}; "

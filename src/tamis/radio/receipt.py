@@ -14,7 +14,7 @@ from tamis.core.progress import progress
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style, size
 from tamis.core.results import Run
 from tamis.radio import bench
-from tamis.radio.alrt import alrt_limit
+from tamis.radio.alrt import Phase, alrt_limit
 from tamis.radio.bench import Cost
 from tamis.radio.evaluation import Classifier, logits, report
 from tamis.radio.metrics import confusion, mcnemar
@@ -165,11 +165,12 @@ _SKD = (
 )
 
 
-def limit_of(frames: Frames) -> dict[str, float] | None:
+def limit_of(frames: Frames, *, phase: Phase = "known") -> dict[str, float] | None:
     """Compute the accuracy that no classifier can exceed, by signal-to-noise ratio in dB.
 
     Args:
         frames: Generated ones, whose signal-to-noise ratios are right. Fading and offsets only lower the limit.
+        phase: Whether the carrier's phase is told.
 
     Returns:
         The limit with the symbols of a frame known and all classes that are not linear told without error; None if
@@ -183,7 +184,7 @@ def limit_of(frames: Frames) -> dict[str, float] | None:
     limits = {}
     with progress("computing the limit", total=len(snrs)) as advance:
         for done, snr in enumerate(snrs, start=1):
-            limit = alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, seed=0)
+            limit = alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, phase=phase, seed=0)
             limits[f"{snr:g}"] = limit.among(len(frames.classes))
             advance(done)
     return limits

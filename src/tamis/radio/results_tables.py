@@ -119,16 +119,10 @@ def few_table(runs: Iterable[Run]) -> Table | None:
     methods = [name for name, frames in by_key if frames == counts[-1] and (name, counts[0]) in by_key]
     if len(counts) < 2:
         return None
-    rows: list[list[Cell]] = [
-        [
-            name,
-            *(
-                f"{by_key[name, count].metrics['accuracy']:.4f}" if (name, count) in by_key else None
-                for count in counts
-            ),
-        ]
-        for name in methods
-    ]
+    rows: list[list[Cell]] = []
+    for name in methods:
+        found = [by_key.get((name, count)) for count in counts]
+        rows.append([name, *(None if run is None else f"{run.metrics['accuracy']:.4f}" for run in found)])
     headers = ["network", *(f"{count:,} frames" for count in counts)]
     return Table(headers, rows, "Fewer frames to train on: test accuracy, means of three seeds.")
 
@@ -139,7 +133,15 @@ def presets_table(runs: Iterable[Run]) -> Table | None:
     Args:
         runs: Result lines.
     """
-    return _by_preset([run for run in runs if run.config.get("stage") == "presets"])
+    tested = [run for run in runs if run.config.get("stage") == "presets" and run.split == "test"]
+    presets = list(dict.fromkeys(run.config["preset"] for run in tested))
+    reached = {(run.method, run.config["preset"]): run.metrics["accuracy"] for run in tested}
+    rows: list[list[Cell]] = [
+        [method, *(f"{reached[method, p]:.4f}" if (method, p) in reached else None for p in presets)]
+        for method in dict.fromkeys(run.method for run in tested)
+    ]
+    caption = "Other presets of the generator, 26,400 frames to train on, seed 0: accuracy on test frames."
+    return Table(["network", *presets], rows, caption) if rows else None
 
 
 def sizes_table(runs: Iterable[Run]) -> Table | None:
@@ -148,16 +150,14 @@ def sizes_table(runs: Iterable[Run]) -> Table | None:
     Args:
         runs: Result lines.
     """
-    tested = [run for run in runs if run.split == "test" and run.config.get("preset") == "rml2016"]
+    tested = [run for run in runs if run.split == "test" and len(run.seeds) == 1 and "frames" in run.config]
     sizes = [run for run in tested if run.config.get("stage") == "sizes"]
-    rates = {run.config["learning_rate"] for run in sizes}
-    small = [
-        run
-        for run in tested
-        if (run.method, run.seeds, run.config.get("frames"))
-        == ("clst-t", [0], sizes[0].config["frames"] if sizes else 0)
-        and run.config["learning_rate"] in rates
-    ]
+
+    def recipe(run: Run) -> tuple[object, ...]:
+        return run.dataset, run.config["frames"], run.config["learning_rate"], run.seeds[0]
+
+    same = {recipe(run) for run in sizes}
+    small = [run for run in tested if run.method == "clst-t" and recipe(run) in same]
     rows: list[list[Cell]] = [
         [run.method, _count(run.metrics["parameters"]), _count(run.metrics["macs"]), f"{run.metrics['accuracy']:.4f}"]
         for run in (*small, *sizes)
@@ -187,18 +187,6 @@ def limit_table(runs: Sequence[Run]) -> Table | None:
         f"Six linear classes in white noise, {tested[0].config['frames']:,} frames to train on: accuracy in percent, "
         "beside the average likelihood ratio test, which nothing exceeds. Networks are not told the phase.",
     )
-
-
-def _by_preset(runs: Sequence[Run]) -> Table | None:
-    tested = [run for run in runs if run.split == "test"]
-    presets = list(dict.fromkeys(run.config["preset"] for run in tested))
-    reached = {(run.method, run.config["preset"]): run.metrics["accuracy"] for run in tested}
-    rows: list[list[Cell]] = [
-        [method, *(f"{reached[method, p]:.4f}" if (method, p) in reached else None for p in presets)]
-        for method in dict.fromkeys(run.method for run in tested)
-    ]
-    caption = "Other presets of the generator, 26,400 frames to train on, seed 0: accuracy on test frames."
-    return Table(["network", *presets], rows, caption) if rows else None
 
 
 def _headlines(runs: Iterable[Run]) -> list[Run]:

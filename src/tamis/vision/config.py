@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tamis.core.budget import Budget
-from tamis.core.errors import ConfigError, check_range, nearest
+from tamis.core.errors import ConfigError, check_range, check_rates, nearest
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class TinyTraining:
         check_range(self, 0, 1024, "workers")
         check_range(self, 2, 65_536, "batch")
         check_range(self, 1, 1_000_000, "round_steps", "pool")
-        _check_rates(self, "see_rate", "read_rate", "tune_rate")
+        check_rates(self, "see_rate", "read_rate", "tune_rate")
         _check_weights(self, "beside", "weight_decay")
         if self.steps < 1:
             raise ConfigError("see_steps and read_steps are 0; expected at least one step")
@@ -228,15 +228,9 @@ class VariantTraining:
         """Refuse a recipe that trains nothing."""
         check_range(self, 1, 1_000_000, "steps", "batch", "asked", "round_steps")
         check_range(self, 32, 4096, "room")  # less holds no question
-        _check_rates(self, "rate")
+        check_rates(self, "rate")
         _check_weights(self, "weight_decay")
         _check_rounds(self.steps, self.round_steps)
-
-
-def _check_rates(training: object, *names: str) -> None:
-    for name in names:
-        if not 0 < getattr(training, name) < 10:
-            raise ConfigError(f"{name} is {getattr(training, name)}; expected more than 0 and less than 10")
 
 
 def _check_weights(training: object, *names: str) -> None:

@@ -34,6 +34,13 @@ TEMPLATE = (
     "{% endif %}{{ '' if message['role'] == 'user' else ' </s>' }}{% endfor %}"
 )
 """How a chat is written as a prompt."""
+FITTED: dict[str, Any] = {
+    "size": {"shortest_edge": SIDE},
+    "crop_size": {"height": SIDE, "width": SIDE},
+    "image_mean": [0.5] * 3,
+    "image_std": [0.5] * 3,
+}
+"""How an image processor makes 96 × 96 pixel values of any picture."""
 
 
 def build(config: TinyConfig = TinyConfig(), seed: int = 0) -> LlavaForConditionalGeneration:
@@ -90,21 +97,19 @@ def processor() -> LlavaProcessor:
     """
     from transformers import CLIPImageProcessor, LlavaProcessor
 
-    images = CLIPImageProcessor(
-        size={"shortest_edge": SIDE},
-        crop_size={"height": SIDE, "width": SIDE},
-        image_mean=[0.5] * 3,
-        image_std=[0.5] * 3,
-    )
-    return LlavaProcessor(  # type: ignore[no-untyped-call]
-        image_processor=images,
-        tokenizer=tokenizer(),
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        chat_template=TEMPLATE,
-        image_token=SPECIAL[IMAGE],
-        num_additional_image_tokens=1,
-    )
+    return LlavaProcessor(CLIPImageProcessor(**FITTED), **wording())  # type: ignore[no-untyped-call]
+
+
+def wording() -> dict[str, Any]:
+    """Give what a processor is told beside its image processor."""
+    return {
+        "tokenizer": tokenizer(),
+        "patch_size": PATCH,
+        "vision_feature_select_strategy": "default",
+        "chat_template": TEMPLATE,
+        "image_token": SPECIAL[IMAGE],
+        "num_additional_image_tokens": 1,
+    }
 
 
 def save(model: Any, folder: str | Path, prepares: Sequence[Any] = ()) -> None:

@@ -6,8 +6,8 @@ sees of a picture are units of 96 × 96 pixels: a small copy of the canvas and i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,11 +29,11 @@ from tamis.core.errors import ConfigError
 from tamis.vision.canvases import TILES
 from tamis.vision.clips import FRAMES
 from tamis.vision.config import Layout
-from tamis.vision.scenes import PATCH, SIDE
+from tamis.vision.scenes import SIDE
 from tamis.vision.tiles import packed_order
-from tamis.vision.tiny import IMAGE, TEMPLATE, TOKENS
+from tamis.vision.tiny import FITTED, IMAGE, TEMPLATE, TOKENS, wording
 from tamis.vision.tiny_data import Kind, follow
-from tamis.vision.vocabulary import SPECIAL, VIDEO, tokenizer, vocabulary
+from tamis.vision.vocabulary import VIDEO, tokenizer, vocabulary
 
 FAMILIES: dict[Kind, str] = {
     "scenes": "llava",
@@ -44,6 +44,7 @@ FAMILIES: dict[Kind, str] = {
 """Kind of scenes → the `model_type` that is shown them."""
 UNITS = {"llava": 1, "llava_next": 1 + TILES, "video_llava": FRAMES}
 """`model_type` → how many pictures of 96 × 96 pixels it sees of one."""
+_Model = TypeVar("_Model")
 _WHOLE = (SIDE, TILES * SIDE)
 
 
@@ -53,19 +54,8 @@ def as_next(tiny: Any) -> LlavaNextForConditionalGeneration:
     Args:
         tiny: A LLaVA as `tamis.vision.tiny.build` makes it.
     """
-    config = LlavaNextConfig(
-        vision_config=_tower(tiny),
-        text_config=_language(tiny),
-        image_token_index=IMAGE,
-        image_grid_pinpoints=[list(_WHOLE)],
-        image_seq_length=TOKENS,
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=True,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlavaNextForConditionalGeneration(config)
+    config = LlavaNextConfig(**_parts(tiny), image_grid_pinpoints=[list(_WHOLE)])
+    model = _made(LlavaNextForConditionalGeneration, config)
     _take(model, tiny.state_dict(), "model.image_newline")
     return model
 
@@ -78,19 +68,11 @@ def as_video(tiny: Any) -> VideoLlavaForConditionalGeneration:
     """
     words = vocabulary(video=True)
     config = VideoLlavaConfig(
-        vision_config=_tower(tiny),
-        text_config=_language(tiny, len(words)),
-        image_token_index=IMAGE,
+        **_parts(tiny, vocab_size=len(words)),
         video_token_index=words.index(VIDEO),
-        image_seq_length=TOKENS,
         video_seq_length=FRAMES * (TOKENS + 1),
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=True,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = VideoLlavaForConditionalGeneration(config)
+    model = _made(VideoLlavaForConditionalGeneration, config)
     made = model.state_dict()
     weights: dict[str, Tensor] = {}
     for name, tensor in tiny.state_dict().items():
@@ -105,13 +87,24 @@ def as_video(tiny: Any) -> VideoLlavaForConditionalGeneration:
     return model
 
 
-def _tower(tiny: Any) -> CLIPVisionConfig:
-    return CLIPVisionConfig(**tiny.config.vision_config.to_dict())
+def _parts(tiny: Any, **changes: int) -> dict[str, Any]:
+    """Give what the configurations of both have in common, with changes to that of the language model."""
+    return {
+        "vision_config": CLIPVisionConfig(**tiny.config.vision_config.to_dict()),
+        "text_config": LlamaConfig(**tiny.config.text_config.to_dict() | changes),
+        "image_token_index": IMAGE,
+        "image_seq_length": TOKENS,
+        "vision_feature_layer": -2,
+        "vision_feature_select_strategy": "default",
+        "tie_word_embeddings": True,
+    }
 
 
-def _language(tiny: Any, words: int | None = None) -> LlamaConfig:
-    told = tiny.config.text_config.to_dict()
-    return LlamaConfig(**(told if words is None else told | {"vocab_size": words}))
+def _made(kind: Callable[[Any], _Model], config: Any) -> _Model:
+    """Make a model whose new weights are the same every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return kind(config)
 
 
 def _take(model: Any, weights: Mapping[str, Tensor], *new: str) -> None:
@@ -134,27 +127,12 @@ def prepares(family: str) -> list[Any]:
     Args:
         family: "llava_next" or "video_llava".
     """
-    settings: dict[str, Any] = {
-        "size": {"shortest_edge": SIDE},
-        "crop_size": {"height": SIDE, "width": SIDE},
-        "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3,
-    }
     if family == "video_llava":
         words = tokenizer(video=True)
         words.chat_template = TEMPLATE
-        return [VideoLlavaImageProcessor(**settings), words]
-    return [
-        LlavaNextProcessor(  # type: ignore[no-untyped-call]
-            image_processor=LlavaNextImageProcessorPil(**settings, image_grid_pinpoints=[list(_WHOLE)]),
-            tokenizer=tokenizer(),
-            patch_size=PATCH,
-            vision_feature_select_strategy="default",
-            chat_template=TEMPLATE,
-            image_token=SPECIAL[IMAGE],
-            num_additional_image_tokens=1,
-        )
-    ]
+        return [VideoLlavaImageProcessor(**FITTED), words]
+    images = LlavaNextImageProcessorPil(**FITTED, image_grid_pinpoints=[list(_WHOLE)])
+    return [LlavaNextProcessor(images, **wording())]  # type: ignore[no-untyped-call]
 
 
 def units(images: Tensor, family: str) -> Float[Tensor, "units 3 side side"]:
