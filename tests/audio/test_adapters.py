@@ -325,6 +325,13 @@ def test_what_a_function_gives_is_checked(result: Any, error: type[InputError], 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("changes", [{"rate": 0}, {"width": 0}, {"window_s": 0.0}, {"hop_s": -1.0}, {"hop_s": np.inf}])
+def test_windows_of_a_function_have_a_length(changes: dict[str, Any]) -> None:
+    told = {"rate": 8, "width": 2, "window_s": 1.0, "hop_s": 1.0, **changes}
+    with pytest.raises(ConfigError, match=f"{next(iter(changes))} is .*; expected more than 0"):
+        CallableSounds(loudness, name="f", version="1", **told)
+
+
 def test_a_function_of_sentences_gives_one_row_for_each_and_has_a_version() -> None:
     encoder = CallableSentences(lambda texts: np.ones((1, 2)), name="f", width=2, version="1")
     with pytest.raises(ShapeError, match=r"f gave an array of shape \(1, 2\); expected \(2, 2\)"):

@@ -1,6 +1,7 @@
 """The command line of the audio domain, on real files and the encoders that come with the package."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ def test_train_eval_and_locate_work_together(table: Path, tmp_path: Path, capsys
     methods = [json.loads(line)["method"] for line in (tmp_path / "judged" / "runs.jsonl").read_text().splitlines()]
     assert methods == ["space", "random", "file-names"]
     assert "<svg" not in (tmp_path / "judged" / "index.html").read_text()
+
+    shutil.copytree(out, tmp_path / "other" / "space")
+    other = str(tmp_path / "other" / "space")
+    assert main(["audio", "eval", out, other, "--dataset", str(table), "--out", judged, "--json"]) == 0
+    assert [line["method"] for line in json.loads(capsys.readouterr().out)][:2] == [out, other]
 
     assert main(["audio", "locate", str(tmp_path / "0.wav"), "rain falls", "--model", f"{out}/", "--json"]) == 0
     moments = json.loads(capsys.readouterr().out)

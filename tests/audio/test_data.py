@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -445,12 +446,19 @@ def test_a_data_set_or_split_that_is_none_is_refused(tmp_path: Path, make: Calla
         ("file_name,text\na,b,c\n", r"metadata\.csv:2: has not 2 fields"),
         ('file_name,text\n"a,b\n', r"metadata\.csv:\d: not CSV"),
         ("", "the header lacks file_name"),
+        ("file_name,text,text\na,b,c\n", r"metadata\.csv:1: two columns are named 'text'"),
     ],
 )
 def test_a_damaged_table_is_refused_with_its_line(tmp_path: Path, content: str, said: str) -> None:
     put(tmp_path / "metadata.csv", content)
     with pytest.raises(FileError, match=said):
         load("folder", tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pairs.csv")
+    with pytest.raises(FileError, match="no file; give a table"):
+        load("csv", tmp_path / "pairs.csv")
 
 
 def test_a_table_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:

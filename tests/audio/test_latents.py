@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -11,7 +12,7 @@ from tests.audio.encoding import RATE, SENTENCES, SOUNDS, described, encoded, sp
 
 from tamis.audio.data import Collection, Item
 from tamis.audio.latents import Described, Encoded, Rows, encode, encode_collection, joined
-from tamis.audio.sound import Sound, checked
+from tamis.audio.sound import Sound, checked, hear
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError
 
 
@@ -117,6 +118,15 @@ def test_a_collection_is_encoded_once_while_its_files_stay_the_same(tmp_path: Pa
     with pytest.warns(UserWarning, match="no encoded sounds"):
         mended = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
     np.testing.assert_array_equal(mended.sounds.values, Encoded.load(kept).sounds.values)
+    paths[0].unlink()
+    with pytest.warns(UserWarning, match="1 sounds could not be read"):
+        assert encode_collection(collection, SOUNDS, SENTENCES).ids == ("b.wav",)
+
+
+def test_what_is_no_sound_is_said() -> None:
+    arrays: Any = [np.zeros(8, np.float32)]
+    with pytest.raises((InputError, jaxtyping.TypeCheckError), match="sound"):
+        list(hear(arrays, RATE))
 
 
 @pytest.mark.parametrize(

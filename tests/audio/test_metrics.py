@@ -105,6 +105,8 @@ def test_groups_of_different_sizes_count_by_their_queries() -> None:
     better = np.array([[1.0, 1.0, 1.0, 0.0]])
     found = paired_bootstrap(better, np.zeros((1, 4)), groups=["a", "a", "a", "b"], resamples=2000)
     assert (found.mean, found.low, found.high) == (0.75, 0.0, 1.0)
+    pairs = [("a", 0), ("a", 0), ("a", 0), ("b", 1)]
+    assert paired_bootstrap(better, np.zeros((1, 4)), groups=pairs, resamples=2000) == found
 
 
 def test_a_method_is_no_better_than_itself() -> None:

@@ -3,7 +3,9 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
 from tamis.audio.data import Collection, Item
 from tamis.audio.latents import Encoded, Rows
-from tamis.audio.training import _Described, check_apart, fit, hold_out, train
+from tamis.audio.training import _collection, _Described, check_apart, fit, hold_out, train
 from tamis.core.errors import ConfigError, FileError, InputError
 
 SIZES = JointConfig(joint=8, hidden=16, heads=2, dropout=0.0)
@@ -267,6 +269,37 @@ def test_what_cannot_work_is_refused_before_anything_is_encoded(tmp_path: Path) 
         train(pairs, out=tmp_path / "file" / "space", sound="none")
     with pytest.raises(ConfigError, match="device is 'tpu'"):
         train(pairs, device="tpu", sound="none")
+    fit(encoded(8), None, NTXent(), QUICK, sizes=SIZES, out=tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"another training: loss is \{'loss': 'nt-xent'"):
+        train(pairs, config=QUICK, out=tmp_path / "other", sound="none")
+    with pytest.raises(InputError, match=r"sentence 1 is 'b\\ud800', which is no Unicode text"):
+        train([(pairs[0][0], "a"), (pairs[1][0], "b\ud800")], sound="none")
+    with pytest.raises(InputError, match="no sound that is there has a caption"):
+        train(Collection("mute", (Item("0.wav", tmp_path / "0.wav", ()),)), sound="none")
+
+
+@pytest.mark.parametrize("name", ["gone.wav", "a\0b.wav", "x" * 300])
+def test_a_file_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(FileError, match=r"no such file \(1 of 1 are missing\)"):
+        train([(name, "a dog barks")], sound="none")
+
+
+def test_pairs_are_pairs() -> None:
+    pairs: Any = [("a.wav", "a dog barks", 3)]
+    with pytest.raises((InputError, jaxtyping.TypeCheckError), match=r"a dog barks.*3"):
+        _collection(pairs)
+
+
+def test_clips_that_cannot_be_read_end_no_training_though_all_are_held_out(tmp_path: Path) -> None:
+    pairs = files(tmp_path, 24)
+    held = hold_out(_collection(pairs), seed=QUICK.seed)[1]
+    assert held is not None
+    for item in held.items:
+        Path(str(item.path)).write_bytes(b"garbage")
+    with pytest.warns(UserWarning, match="nothing is held out to choose the epoch by: .* no sound could be read"):
+        _, run = train(pairs, NTXent(), QUICK, sound=SOUNDS, text=SENTENCES, sizes=SIZES)
+    assert run.split == "train"
+    assert run.metrics["sounds"] == 22
 
 
 def test_val_and_pairs_are_of_one_kind() -> None:

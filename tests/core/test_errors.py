@@ -83,7 +83,9 @@ def test_a_choice_that_is_none_is_refused_with_the_nearest_one() -> None:
 def test_a_setting_out_of_range_is_named_with_its_range() -> None:
     settings = SimpleNamespace(epochs=3, batch=0, rate=math.nan)
     check_range(settings, 1, 3, "epochs")
-    with pytest.raises(ConfigError, match="batch is 0; expected 1 to 3"):
+    with pytest.raises(ConfigError, match="batch is 0; expected a whole number from 1 to 3"):
         check_range(settings, 1, 3, "epochs", "batch")
-    with pytest.raises(ConfigError, match="rate is nan; expected 1 to 3"):
+    with pytest.raises(ConfigError, match="rate is nan; expected a whole number"):
         check_range(settings, 1, 3, "rate")
+    with pytest.raises(ConfigError, match=r"epochs is 1\.5; expected a whole number from 1 to 3"):
+        check_range(SimpleNamespace(epochs=1.5), 1, 3, "epochs")

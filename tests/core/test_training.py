@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tamis.core.errors import ConfigError, FileError
-from tamis.core.training import claim, quietly, read_checkpoint, trainer
+from tamis.core.training import check_same, claim, quietly, read_checkpoint, trainer
 
 
 def test_a_folder_is_claimed_once_and_then_gives_its_checkpoint(tmp_path: Path) -> None:
@@ -31,6 +31,12 @@ def test_another_training_is_refused_once_there_is_a_checkpoint(tmp_path: Path) 
         claim(tmp_path, {"seed": 2})
     with pytest.raises(ConfigError, match="another training: rate is None there and 2 here"):
         claim(tmp_path, {"seed": 1, "rate": 2})
+    with pytest.raises(ConfigError, match="another training: seed is 1 there and None here"):
+        claim(tmp_path, {})
+    check_same(tmp_path, {})  # nothing is known yet
+    check_same(tmp_path, {"seed": 1})
+    with pytest.raises(ConfigError, match="another training: seed is 1 there and 2 here"):
+        check_same(tmp_path, {"seed": 2})
 
 
 def test_a_checkpoint_of_nobody_knows_what_and_a_damaged_one_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tamis.audio.encoders import SoundEncoder, TextEncoder, check_sentences, fingerprint
+from tamis.audio.data import check_sentences
+from tamis.audio.encoders import SoundEncoder, TextEncoder, fingerprint
 from tamis.audio.sound import Sound, hear
 from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, ShapeError, one_line
 from tamis.core.pretrained import find, loading
@@ -236,10 +238,13 @@ class CallableSounds(SoundEncoder):
             version: Another one whenever the function gives other numbers: what it gave is kept under it.
 
         Raises:
-            ConfigError: If the version is empty.
+            ConfigError: If the version is empty, or a window has no length.
         """
         super().__init__()
         self.function, self.version = function, _checked_version(version)
+        for told, value in (("rate", rate), ("width", width), ("window_s", window_s), ("hop_s", hop_s)):
+            if not 0 < value < math.inf:
+                raise ConfigError(f"{told} is {value}; expected more than 0")
         self.name, self.rate, self.width, self.window_s, self.hop_s = name, rate, width, window_s, hop_s
 
     def encode(self, samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, "windows width"]:

@@ -228,7 +228,7 @@ def ablate(
     from tamis.audio import ablation
     from tamis.audio.encoders import load_sound_encoder, load_text_encoder
     from tamis.audio.latents import encode_collection
-    from tamis.audio.training import check_apart, hold_out
+    from tamis.audio.training import check_apart, encode_held_out, hold_out
     from tamis.core.errors import ConfigError
     from tamis.core.files import check_writable, write_whole
     from tamis.core.training import check_device
@@ -244,17 +244,16 @@ def ablate(
         replace(recipe, seed=number)  # which checks it
     check_device(device)
     check_writable(out / "index.html", out / "runs.jsonl")
-    whole = options.collection(pairs, "train")
+    whole = options.collection(pairs, "train").described()
     learnt, held = hold_out(whole)
-    judged = _other(test, pairs, options)
+    judged = _other(test, pairs, options).described()
     check_apart(whole, judged)
     sound, text = load_sound_encoder(encoders.sound), load_text_encoder(encoders.text)
-    parts = [encode_collection(part, sound, text, cache=out) if part else None for part in (learnt, held, judged)]
-    assert parts[0] is not None
-    assert parts[2] is not None
-    tests = {judged.name: parts[2]}
+    pairs_learnt = encode_collection(learnt, sound, text, cache=out)
+    pairs_held = encode_held_out(held, sound, text, cache=out) if held is not None else None
+    tests = {judged.name: encode_collection(judged, sound, text, cache=out)}
     trials = ablation.ablate(
-        parts[0], parts[1], tests, losses=chosen, seeds=numbers, config=recipe, out=out, device=device
+        pairs_learnt, pairs_held, tests, losses=chosen, seeds=numbers, config=recipe, out=out, device=device
     )
     told = _again("ablate", pairs, options, encoders, recipe, test=test, losses=losses, seeds=seeds, out=out)
     page = ablation.report_on(trials, tests, command=told)

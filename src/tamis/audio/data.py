@@ -11,13 +11,13 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tamis.audio.shards import members
 from tamis.audio.sound import Member
-from tamis.core.errors import ConfigError, FileError, LimitError, nearest, one_line
+from tamis.core.errors import ConfigError, FileError, InputError, LimitError, nearest, one_line
 
 _AUDIO = (".flac", ".wav", ".ogg", ".mp3", ".opus")
 _MAX_TABLE_BYTES = 2_000_000_000
@@ -74,6 +74,18 @@ class Collection:
         told = [[item.id, item.captions, item.labels] for item in self.here]
         return f"{self.name}@sha256:{hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
 
+    def described(self) -> Collection:
+        """Give the clips of which something is said.
+
+        Raises:
+            InputError: If none of them is there, or a caption is no text.
+        """
+        said = replace(self, items=tuple(item for item in self.items if item.captions))
+        if not said.here:
+            raise InputError(f"{self.name}: no sound that is there has a caption; give a set with captions")
+        check_sentences(caption for item in said.here for caption in item.captions)
+        return said
+
     def report(self) -> str:
         """Say in one line what is there and what is not."""
         captions = sum(len(item.captions) for item in self.here)
@@ -113,6 +125,19 @@ def shared(one: Collection, other: Collection) -> tuple[str, ...]:
     """Give the ids of the clips of the other collection whose file is in the one too, however it is spelt."""
     known = {_place(item) for item in one.here}
     return tuple(item.id for item in other.here if _place(item) in known)
+
+
+def check_sentences(sentences: Iterable[str]) -> None:
+    """Refuse what is no sentence.
+
+    Raises:
+        InputError: If one is empty, or no text.
+    """
+    for number, sentence in enumerate(sentences):
+        if not isinstance(sentence, str) or not sentence.strip():
+            raise InputError(f"sentence {number} is {sentence!r}; give some words")
+        if any("\ud800" <= letter <= "\udfff" for letter in sentence):
+            raise InputError(f"sentence {number} is {sentence[:40]!r}, which is no Unicode text; read it as UTF-8")
 
 
 def reader_of(path: str | Path) -> str:
@@ -468,6 +493,8 @@ def _inside(root: Path, path: Path) -> Path | None:
 
 def _text(path: Path, encoding: str = "utf-8-sig") -> str:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileError(f"{path}: {'a folder' if path.is_dir() else 'no file'}; give a table")
         if path.stat().st_size > _MAX_TABLE_BYTES:
             raise FileError(f"{path}: {path.stat().st_size} bytes; a table has at most {_MAX_TABLE_BYTES}")
         return path.read_text(encoding=encoding)
@@ -481,14 +508,15 @@ def _rows(path: Path, columns: Sequence[str], encoding: str = "utf-8-sig") -> It
     """Read a table with a header, and refuse one that lacks a column or has rows of another length."""
     reader = csv.DictReader(io.StringIO(_text(path, encoding), newline=""), strict=True)
     try:
-        lacking = [name for name in columns if name not in (reader.fieldnames or ())]
+        header = reader.fieldnames or ()
+        if twice := next((name for name in header if header.count(name) > 1), None):
+            raise FileError(f"{path}:1: two columns are named {twice!r}; rename one")
+        lacking = [name for name in columns if name not in header]
         if lacking:
             raise FileError(f"{path}:1: the header lacks {', '.join(lacking)}; give the data set's own table")
         for row in reader:
             if None in row or None in row.values():
-                raise FileError(
-                    f"{path}:{reader.line_num}: has not {len(reader.fieldnames or ())} fields, as the header"
-                )
+                raise FileError(f"{path}:{reader.line_num}: has not {len(header)} fields, as the header")
             yield row
     except csv.Error as error:
         raise FileError(f"{path}:{reader.line_num}: not CSV ({error}); save it again") from error

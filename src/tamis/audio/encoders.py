@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from tamis.audio.data import check_sentences
 from tamis.core import checkpoint
-from tamis.core.errors import ConfigError, FileError, InputError, nearest
+from tamis.core.errors import ConfigError, FileError, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int
@@ -213,19 +214,6 @@ def positions(length: int, width: int) -> Float[Tensor, "length width"]:
 def fingerprint(module: nn.Module, *told: object) -> str:
     """Hash the weights of an encoder and what else is told, in 16 hexadecimal digits."""
     return checkpoint.fingerprint(module, repr(told))[:16]
-
-
-def check_sentences(sentences: Iterable[str]) -> None:
-    """Refuse what is no sentence.
-
-    Raises:
-        InputError: If one is empty, or no text.
-    """
-    for number, sentence in enumerate(sentences):
-        if not isinstance(sentence, str) or not sentence.strip():
-            raise InputError(f"sentence {number} is {sentence!r}; give some words")
-        if any("\ud800" <= letter <= "\udfff" for letter in sentence):
-            raise InputError(f"sentence {number} is {sentence[:40]!r}, which is no Unicode text; read it as UTF-8")
 
 
 def pulled(model: WheelModel) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -213,22 +214,24 @@ def judge(models: Sequence[str], collection: Collection, *, split: str = "test")
     from tamis.audio.latents import encode_collection
     from tamis.audio.space import JointSpace
 
-    described = Collection(collection.name, tuple(item for item in collection.items if item.captions), collection.root)
-    if not described.here:
-        raise InputError(f"{collection.name}: no sound that is there has a caption; give a set with captions")
-    runs, found = [], []
+    described = collection.described()
+    spaces: dict[str, ZeroShot | JointSpace] = {}
     for name in models:
-        start = time.perf_counter()
-        space: ZeroShot | JointSpace
         if name.startswith("clap:"):
-            space = ZeroShot(load_sound_encoder(name), load_text_encoder(name))
+            spaces[name] = ZeroShot(load_sound_encoder(name), load_text_encoder(name))
         else:
-            space = JointSpace.from_pretrained(name)
-        encoded = encode_collection(described, space.sound_encoder, space.text_encoder)
+            spaces[name] = JointSpace.from_pretrained(name)
+    encoders = {name: (space.sound_encoder, space.text_encoder) for name, space in spaces.items()}
+    short = Counter(Path(name).name for name in spaces)
+    runs, found = [], []
+    for name, space in spaces.items():
+        start = time.perf_counter()
+        called = Path(name).name if short[Path(name).name] == 1 else name
+        encoded = encode_collection(described, *encoders[name])
         sounds, sentences = space.embed(encoded)
         found.append(retrieval(sounds, sentences, encoded.owners))
         taken = time.perf_counter() - start
-        runs.append(_line(found[-1], encoded, method=Path(name).name or name, split=split, seconds=taken))
+        runs.append(_line(found[-1], encoded, method=called or name, split=split, seconds=taken))
     for name, ranking in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
         found.append(ranking)
         runs.append(_line(ranking, encoded, method=name, split=split, seconds=0.0))

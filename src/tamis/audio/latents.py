@@ -14,9 +14,10 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
+from tamis.audio.data import check_sentences
 from tamis.audio.encoders import SoundEncoder, TextEncoder
 from tamis.audio.mixtures import Event, Mixture
-from tamis.audio.sound import DEFAULT, Limits, Sound, checked, read, resample
+from tamis.audio.sound import DEFAULT, Limits, Member, Sound, checked, read, resample
 from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, TamisError, one_line
 from tamis.core.files import write_whole
 from tamis.core.progress import progress
@@ -293,12 +294,12 @@ def encode_collection(
 
     Raises:
         FileError: If the folder cannot be written.
-        InputError: If no sound can be read.
+        InputError: If no sound can be read, or a caption is no text.
     """
-    files = [item.path.stat() for item in collection.here if item.path is not None]
+    check_sentences(caption for item in collection.here for caption in item.captions)
     told = [
         collection.dataset,
-        [(file.st_size, file.st_mtime_ns) for file in files],
+        [_state(item.path) for item in collection.here],
         sound.fingerprint,
         text.fingerprint,
     ]
@@ -311,10 +312,19 @@ def encode_collection(
             return kept
         except FileError as error:
             warnings.warn(one_line(error), stacklevel=2)
-    made = encode(of_collection(collection), collection.name, sound, text, total=len(files))
+    made = encode(of_collection(collection), collection.name, sound, text, total=len(collection.here))
     if file is not None:
         made.save(file)
     return made
+
+
+def _state(path: Path | Member | None) -> tuple[int, int] | None:
+    """Say size and time of a file; None if it is gone."""
+    try:
+        file = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (file.st_size, file.st_mtime_ns) if file is not None else None
 
 
 def of_collection(collection: Collection, limits: Limits = DEFAULT) -> Iterator[Described | TamisError]:

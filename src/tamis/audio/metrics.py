@@ -152,7 +152,9 @@ def paired_bootstrap(
     seeds, queries = difference.shape
     if groups is not None and len(groups) != queries:
         raise ShapeError(f"{len(groups)} groups of {queries} queries; expected one for each query")
-    _, member = np.unique(np.arange(queries) if groups is None else np.asarray(groups), return_inverse=True)
+    numbers: dict[Any, int] = {}
+    of_each = range(queries) if groups is None else groups
+    member = np.array([numbers.setdefault(one, len(numbers)) for one in of_each])
     sizes = np.bincount(member).astype(np.float64)
     sums = np.stack([np.bincount(member, of_seed) for of_seed in difference])
     rng = generator(seed, "audio", "bootstrap")

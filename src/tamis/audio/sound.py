@@ -216,6 +216,8 @@ def hear(sounds: Iterable[str | Path | Member | Sound], rate: int) -> Iterator[S
         told = "a sound" if isinstance(sounds, Sound) else str(sounds)
         raise InputError(f"{told} is one sound; give a list of them")
     for sound in sounds:
+        if not isinstance(sound, str | Path | Member | Sound):
+            raise InputError(f"{type(sound).__name__} is no sound; give a file, or Sound(samples, rate)")
         yield resample(checked(sound), rate) if isinstance(sound, Sound) else read(sound, rate)
 
 

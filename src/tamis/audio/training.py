@@ -18,18 +18,29 @@ from torch.utils.data import DataLoader, Dataset
 from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import JointConfig, TrainConfig
 from tamis.audio.data import Collection, Item, load, reader_of, shared
-from tamis.audio.encoders import SoundEncoder, TextEncoder, check_sentences, load_sound_encoder, load_text_encoder
+from tamis.audio.encoders import SoundEncoder, TextEncoder, load_sound_encoder, load_text_encoder
 from tamis.audio.evaluation import evaluate, retrieval, with_captions
 from tamis.audio.latents import Encoded, encode_collection
 from tamis.audio.objective import Objective, Pairs, gathered
 from tamis.audio.space import JointSpace, averaged, new_space
-from tamis.core.errors import ConfigError, FileError, InputError
+from tamis.core.errors import ConfigError, FileError, InputError, one_line
 from tamis.core.files import check_writable
 from tamis.core.lightning import KeepEveryEpoch, Lesson, diverged, one_validation
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive, generator
-from tamis.core.training import ABOUT, BEST, LAST, Shuffle, check_device, claim, quietly, read_checkpoint, trainer
+from tamis.core.training import (
+    ABOUT,
+    BEST,
+    LAST,
+    Shuffle,
+    check_device,
+    check_same,
+    claim,
+    quietly,
+    read_checkpoint,
+    trainer,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,17 +88,18 @@ def train(
             encoded and the other is not, or there is no such device.
         FileError: If a table or the folder's content is damaged, the folder cannot be written, or the encoders'
             weights are not here.
-        InputError: If there are fewer than two pairs, or the training diverges.
+        InputError: If there are fewer than two pairs, a caption is no text, or the training diverges.
     """
     loss = loss or CLSRLoss()
     check_device(device)
     if out is not None:
         check_writable(Path(out) / ABOUT)
+        check_same(Path(out), _recipe(config, loss))
     if isinstance(pairs, Encoded) or isinstance(val, Encoded):
         if not isinstance(pairs, Encoded) or not (val is None or isinstance(val, Encoded)):
             raise ConfigError("one of pairs and val is encoded and the other is not; encode both, or neither")
         return fit(pairs, val, loss, config, sizes=sizes, method=method, out=out, device=device)
-    collection = _collection(pairs)
+    collection = _collection(pairs).described()
     if val is None:
         collection, held_out = hold_out(collection, seed=config.seed)
         if held_out is None and len(collection.here) >= _FEWEST:
@@ -97,13 +109,14 @@ def train(
                 stacklevel=2,
             )
     else:
-        held_out = _collection(val)
+        held_out = _collection(val).described()
         check_apart(collection, held_out)
     hearing = load_sound_encoder(sound) if isinstance(sound, str) else sound
     reading = load_text_encoder(text) if isinstance(text, str) else text
     cache = Path(out) if out is not None else None
     encoded = encode_collection(collection, hearing, reading, cache=cache)
-    judged = encode_collection(held_out, hearing, reading, cache=cache) if held_out is not None else None
+    encode = encode_held_out if val is None else encode_collection
+    judged = encode(held_out, hearing, reading, cache=cache) if held_out is not None else None
     return fit(encoded, judged, loss, config, sizes=sizes, method=method, out=out, device=device)
 
 
@@ -156,6 +169,17 @@ def hold_out(collection: Collection, share: float = 0.1, *, seed: int = 0) -> tu
     return parts[0], parts[1]
 
 
+def encode_held_out(
+    held_out: Collection, sound: SoundEncoder, text: TextEncoder, *, cache: Path | None = None
+) -> Encoded | None:
+    """Encode what was held out as `encode_collection` does; None, with a warning, if no sound of it can be read."""
+    try:
+        return encode_collection(held_out, sound, text, cache=cache)
+    except InputError as error:
+        warnings.warn(f"nothing is held out to choose the epoch by: {one_line(error)}", stacklevel=3)
+        return None
+
+
 def _kin(items: Sequence[Item]) -> dict[str, str]:
     """Give each recording the name of its group: two are of one if some clip was mixed from both."""
     group: dict[str, str] = {}
@@ -179,13 +203,24 @@ def _collection(pairs: Collection | str | Path | Sequence[tuple[str | Path, str]
         path = Path(pairs)
         return load(reader_of(path), path)
     said: dict[Path, tuple[str, list[str]]] = {}
-    for sound, caption in pairs:
-        said.setdefault(Path(sound).resolve(), (str(sound), []))[1].append(caption)
-    items = tuple(Item(name, path if path.is_file() else None, tuple(words)) for path, (name, words) in said.items())
-    if missing := [item.id for item in items if item.path is None]:
-        raise FileError(f"{missing[0]}: no such file ({len(missing)} of {len(items)} are missing); give sound files")
-    check_sentences(caption for item in items for caption in item.captions)
-    return Collection("pairs", items)
+    missing: dict[str, None] = {}
+    for number, pair in enumerate(pairs):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str | Path)):
+            raise InputError(f"pair {number} is {str(pair)[:60]!r}; expected a sound file and a sentence")
+        sound, caption = pair
+        try:
+            path = Path(sound).resolve()
+            there = path.is_file()
+        except (OSError, ValueError):  # a name that is too long, or holds NUL
+            there = False
+        if not there:
+            missing[str(sound)] = None
+            continue
+        said.setdefault(path, (str(sound), []))[1].append(caption)
+    if missing:
+        name, count = next(iter(missing)), len(missing) + len(said)
+        raise FileError(f"{name[:80]!r}: no such file ({len(missing)} of {count} are missing); give sound files")
+    return Collection("pairs", tuple(Item(name, path, tuple(words)) for path, (name, words) in said.items()))
 
 
 def fit(
@@ -236,28 +271,26 @@ def fit(
     for part in (data, judged):
         made.check(part)
     lesson = _Lesson(made, loss, config, judged)
-    told = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("seed", "threads")}
-    losing = {"loss": loss.name, **_described(loss)}
+    told = _recipe(config, loss)
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
         folder = Path(out if out is not None else scratch)
         teacher = trainer(
             epochs=config.epochs, device=device, callbacks=[KeepEveryEpoch(folder, report, config.patience)]
         )
         sets = {"train": data.dataset, "val": judged.dataset}
-        last = claim(
-            folder, {**told, **sets, "seed": config.seed, "loss": losing, "space": dataclasses.asdict(made.config)}
-        )
+        last = claim(folder, {**told, **sets, "space": dataclasses.asdict(made.config)})
         teacher.fit(lesson, _loader(data, config), one_validation(), ckpt_path=last, weights_only=True)
         best = folder / (BEST if val is not None else LAST)
         state = read_checkpoint(best)["state_dict"]
         made.load_state_dict({k.removeprefix("space."): v for k, v in state.items() if k.startswith("space.")})
     made.to("cpu").eval()
+    losing, _ = told.pop("loss"), told.pop("seed")
     run = evaluate(
         made,
         judged,
         method=method,
         split="val" if val is not None else "train",
-        config={"sounds": len(data), **told, **losing, "trained_at": lesson.commits},
+        config={"sounds": len(data), **losing, **told, "trained_at": lesson.commits},
         curves=lesson.curves,
         seeds=[config.seed],
         seconds=lesson.seconds,
@@ -393,6 +426,12 @@ def _loader(data: Encoded, config: TrainConfig) -> DataLoader[Any]:
         drop_last=len(described) >= config.batch,  # a last batch of one pair would have nothing to differ from
         collate_fn=lambda fetched: fetched,
     )
+
+
+def _recipe(config: TrainConfig, loss: Objective) -> dict[str, Any]:
+    """Say what makes a training the one that it is, beside its pairs and encoders."""
+    told = {name: value for name, value in dataclasses.asdict(config).items() if name != "threads"}
+    return {**told, "loss": {"loss": loss.name, **_described(loss)}}
 
 
 def _described(loss: Objective) -> dict[str, Any]:

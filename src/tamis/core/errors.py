@@ -108,7 +108,7 @@ def check_choice(name: str, value: object, choices: Any) -> None:
 
 
 def check_range(settings: object, least: int, most: int, *names: str) -> None:
-    """Refuse settings that are out of range.
+    """Refuse settings that are no whole numbers, or out of range.
 
     Args:
         settings: What has them as attributes.
@@ -117,12 +117,12 @@ def check_range(settings: object, least: int, most: int, *names: str) -> None:
         names: Of the settings.
 
     Raises:
-        ConfigError: If one is no number from least to most.
+        ConfigError: If one is no whole number from least to most.
     """
     for name in names:
         value = getattr(settings, name)
-        if not least <= value <= most:
-            raise ConfigError(f"{name} is {value}; expected {least} to {most}")
+        if not isinstance(value, int) or not least <= value <= most:
+            raise ConfigError(f"{name} is {value!r}; expected a whole number from {least} to {most}")
 
 
 def check_rates(settings: object, *names: str) -> None:

@@ -20,6 +20,36 @@ if TYPE_CHECKING:
 ABOUT, LAST, BEST = "training.json", "last.ckpt", "best.ckpt"
 
 
+def check_same(folder: Path, told: Mapping[str, Any], *, whole: bool = False) -> None:
+    """Refuse a folder that holds the checkpoints of another training, as far as one can say before long work.
+
+    Args:
+        folder: Of the checkpoints.
+        told: What is known already of the training that the folder shall be for.
+        whole: Whether that is all there will be to say.
+
+    Raises:
+        ConfigError: If the folder holds another training.
+        FileError: If what says so is damaged.
+    """
+    file = folder / ABOUT
+    if not (folder / LAST).exists():
+        return
+    if not file.exists():
+        raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
+    try:
+        known = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise FileError(f"{file}: not the description of a training; give another folder") from error
+    here = json.loads(json.dumps(told))
+    for name in sorted(here.keys() | (known.keys() if whole else set())):
+        if here.get(name) != known.get(name):
+            raise ConfigError(
+                f"{file}: another training: {name} is {known.get(name)!r} there and {here.get(name)!r} here; "
+                "give the same to go on with it, or another folder"
+            )
+
+
 def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
     """Write into a folder which training it is for, or refuse it if it holds the checkpoints of another.
 
@@ -34,26 +64,12 @@ def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
         ConfigError: If the folder holds another training.
         FileError: If what it holds is damaged, or it cannot be written.
     """
-    text = json.dumps(told, indent=2, sort_keys=True) + "\n"
-    file, last = folder / ABOUT, folder / LAST
-    if not last.exists():
-        write_whole(file, text)
+    check_same(folder, told, whole=True)
+    if not (folder / LAST).exists():
+        write_whole(folder / ABOUT, json.dumps(told, indent=2, sort_keys=True) + "\n")
         return None
-    if not file.exists():
-        raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
-    try:
-        known = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise FileError(f"{file}: not the description of a training; give another folder") from error
-    here = json.loads(text)
-    for name in sorted(here.keys() | known.keys()):
-        if here.get(name) != known.get(name):
-            raise ConfigError(
-                f"{file}: another training: {name} is {known.get(name)!r} there and {here.get(name)!r} here; "
-                "give the same to go on with it, or another folder"
-            )
-    read_checkpoint(last)
-    return last
+    read_checkpoint(folder / LAST)
+    return folder / LAST
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
