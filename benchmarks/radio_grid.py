@@ -66,6 +66,7 @@ TEACHER = "clst-rml2016"
 """The shipped model: of ClST-T's three seeds, the one that is best on validation frames."""
 WEIGHTS, TEMPERATURES = (0.3, 0.5, 0.7, 0.9), (1.0, 2.0, 4.0)
 CLASSIFIERS = ("logistic", "boosting")
+_TOLD = ("preset", "frames", "learning_rate", "epochs")
 STAGES = ("rates", "test", "skd-search", "skd", "classical", "ablation", "few", "presets", "sizes", "limit")
 LIMIT_METHODS = ("clst-t", "resnet-1d")
 
@@ -294,8 +295,7 @@ def _train(cell: Cell, frames: Any, folder: Path, device: str) -> tuple[Any, Run
         frames = frames._replace(train=few(frames.train, cell.fraction, seed=cell.seed))
     epochs = round(EPOCHS / cell.fraction**0.5)
     recipe = TrainConfig(epochs=epochs, learning_rate=cell.rate, seed=cell.seed)
-    changes = {"classes": frames.train.classes, "samples_per_symbol": frames.train.samples_per_symbol}
-    network = build(cell.method, seed=cell.seed, **changes, **ABLATIONS.get(cell.variant, {}))
+    network = build(cell.method, seed=cell.seed, **frames.train.task, **ABLATIONS.get(cell.variant, {}))
     if cell.variant not in DISTILLATIONS:
         return network, train(network, frames, recipe, method=cell.line_method, out=folder, device=device)
     settings: dict[str, Any] = {"weight": cell.weight, "temperature": cell.temperature}
@@ -339,7 +339,7 @@ def headlines() -> None:
         told = run.config
         key = (run.method, run.dataset, told["frames"], told["learning_rate"])
         groups.setdefault(key, []).append(run)
-    for (method, dataset, frames, rate), group in groups.items():
+    for (method, dataset, frames, _), group in groups.items():
         if sorted(seed for run in group for seed in run.seeds) != list(SEEDS):
             continue
         most = max(run.config["frames"] for run in runs if run.dataset == dataset)
@@ -347,6 +347,7 @@ def headlines() -> None:
         if (name, dataset) in there:
             continue
         values = [run.metrics["accuracy"] for run in group]
+        told = {key: group[0].config[key] for key in _TOLD if key in group[0].config}
         half = 4.303 * stdev(values) / len(values) ** 0.5  # Student's t, two degrees of freedom
         metrics = {key: mean(run.metrics[key] for run in group) for key in group[0].metrics}
         metrics.update({key: group[0].metrics[key] for key in ("parameters", "macs") if key in metrics})
@@ -365,7 +366,7 @@ def headlines() -> None:
             metrics=metrics,
             intervals={"accuracy": [mean(values) - half, mean(values) + half]},
             curves=curves,
-            config={"headline": True, "preset": "rml2016", "frames": frames, "learning_rate": rate, "epochs": EPOCHS},
+            config={"headline": True, **told},
             seeds=list(SEEDS),
             seconds=sum(run.seconds or 0 for run in group),
         ).append(RESULTS)
@@ -373,7 +374,7 @@ def headlines() -> None:
 
 def limits() -> None:
     """Write the limits of the data on which the stage `limit` trained, once; a network is not told the phase."""
-    from tamis.radio.receipt import limit_of
+    from tamis.radio.alrt import limit_of
 
     every = read_runs(RESULTS)
     dataset = next((run.dataset for run in every if run.config.get("stage") == "limit" and run.split == "test"), None)

@@ -169,14 +169,14 @@ def results(path: Path = Path("results"), /, *, json: Json = False) -> None:
         path: A file of result lines, or a folder of such files.
         json: Print the lines as one JSON array, published ones included.
     """
-    from tamis.core.results import read_runs
+    from tamis.core.results import json_array, read_runs
 
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
         raise FileError(f"{path}: holds no .jsonl file; give a file or folder of result lines")
     runs = [run for file in files for run in read_runs(file)]
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
+        print(json_array(runs))
         return
     from tamis.core.tables import results_tables
 

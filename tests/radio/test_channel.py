@@ -66,6 +66,12 @@ def test_a_gain_between_its_points_is_within_minus_58_db(
     assert -150 < error < -58
 
 
+def test_long_frames_are_drawn_through_the_same_cubics(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = gains(1001, 0.0025, 4.0, frames=50)
+    monkeypatch.setattr(channel, "_DENSE", 1000)
+    np.testing.assert_allclose(gains(1001, 0.0025, 4.0, frames=50), dense, atol=1e-5)
+
+
 def test_two_frames_may_have_different_doppler() -> None:
     gain = doppler_gain(np.random.default_rng(0), 200, np.array([0.0, 0.02]), 0.0)
     assert np.ptp(np.abs(gain[0])) < 1e-6

@@ -128,14 +128,14 @@ def test_all_frames_need_no_split_and_costs_are_shown(work: Path) -> None:
     assert "nothing is left for" in run(f"eval runs/teacher {one_each} --out never")[2]
     out, _ = done(f"eval runs/teacher {one_each} --all-frames --cost --json --out whole")
     (line,) = json.loads(out)
-    assert line["n"] == 6
+    assert (line["n"], line["split"]) == (6, "all")
     page = Path("whole/index.html").read_text()
     assert "What it costs" in page
     assert "--per-cell 1 --all-frames --cost" in page
 
 
 def test_the_limit_is_drawn_for_generated_frames_only(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tamis.radio.receipt.limit_of", lambda frames: {"0": 0.9})
+    monkeypatch.setattr("tamis.radio.alrt.limit_of", lambda frames: {"0": 0.9})
     pages = []
     for data in ("clean", "signals.safetensors"):
         monkeypatch.setattr("tamis.radio.data.load", lambda *_, **__: load("signals.safetensors"))
@@ -206,7 +206,7 @@ BAD = {
     "train kd-cn --data signals.safetensors --out new": "did you mean 'kd-cnn'?",
     "train kd-cnn --data signals.safetensors --out signals.safetensors": "a file",
     "train kd-cnn --data signals.safetensors --device tpu --out new": "torch can compute on",
-    "train kd-cnn --data signals.safetensors --epochs 0 --out new": "epochs is 0; expected 1 to 1000000",
+    "train kd-cnn --data signals.safetensors --epochs 0 --out new": "epochs is 0; expected a whole number from 1 to 1000000",
     "train kd-cnn --data signals.safetensors --split sideways --out new": "--split",
     "train kd-cnn --data signals.safetensors --split group --out new": "give how='stratified'",
     "train kd-cnn --data signals.safetensors --per-cell 1 --out new": "nothing is left for",

@@ -42,7 +42,7 @@ from tamis.radio.config import ClSTConfig, KDCNNConfig, KDMobileNetConfig, Netwo
         (KDCNNConfig.scaled, {"width": 0.0}, "width is 0.0; expected a factor above 0"),
         (KDMobileNetConfig.scaled, {"width": math.nan}, "width is nan"),
         (KDMobileNetConfig.scaled, {"width": math.inf}, "width is inf"),
-        (TrainConfig, {"epochs": 0}, "epochs is 0; expected 1 to 1000000"),
+        (TrainConfig, {"epochs": 0}, "epochs is 0; expected a whole number from 1 to 1000000"),
         (TrainConfig, {"batch": 0}, "batch is 0"),
         (TrainConfig, {"threads": 0}, "threads is 0"),
         (TrainConfig, {"patience": 0}, "patience is 0"),

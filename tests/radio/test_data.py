@@ -164,6 +164,9 @@ def test_a_split_that_would_tear_a_group_apart_is_refused() -> None:
     across = frames_of(frames.labels, frames.snr_db, groups=np.arange(400) % 40)
     with pytest.raises(ConfigError, match="how='snr' would put"):
         split(across, "snr")
+    near = frames_of([0] * 20, [0.25, 0.5] * 10, groups=np.arange(20) // 2)
+    with pytest.raises(ConfigError, match="how='snr' would put"):
+        split(near, "snr")
 
 
 def test_groups_of_one_frame_each_are_no_groups() -> None:

@@ -127,6 +127,16 @@ def test_a_file_is_judged_like_a_network(tmp_path: Path) -> None:
     assert run.metrics["accuracy"] == evaluate(network.eval(), frames, method="kd-cnn").metrics["accuracy"]
 
 
+def test_frames_that_a_file_was_not_made_for_are_refused(tmp_path: Path) -> None:
+    network = SMALL["kd-cnn"]()
+    classifier = OnnxClassifier(export_onnx(network, tmp_path / "a.onnx"))
+    frames = some_frames(network.config)
+    with pytest.raises(ConfigError, match=r"the classes are .*; the network was made for"):
+        evaluate(classifier, frames.reorder(frames.classes[::-1]), method="kd-cnn")
+    with pytest.raises(ConfigError, match="there are no frames"):
+        evaluate(classifier, frames.take(np.zeros(len(frames), bool)), method="kd-cnn")
+
+
 def test_a_batch_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch is 0; expected at least 1, or None for any"):
         export_onnx(SMALL["kd-cnn"](), tmp_path / "a.onnx", batch=0)

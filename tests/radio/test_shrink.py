@@ -15,10 +15,10 @@ from tamis.core.errors import BudgetError, ConfigError, ShapeError
 from tamis.radio import shrink as module
 from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainConfig
 from tamis.radio.data import Splits
+from tamis.radio.evaluation_report import Judged
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.network import Network
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
-from tamis.radio.receipt import Judged
 from tamis.radio.shrink import STUDENTS, receipt, shrink, spending, widest
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* the training collapsed")  # after three epochs it may well have

@@ -443,6 +443,8 @@ def test_a_configuration_can_be_given_and_changed() -> None:
         ({"delays": (0.0,)}, "1 delays and 3 magnitudes; give one each a path"),
         ({"delays": (0.0, -1.0, 2.0)}, "delays are (0.0, -1.0, 2.0); expected 0 to 1000 samples"),
         ({"samples_per_symbol": (1.0, 8.0)}, "samples_per_symbol is (1.0, 8.0); expected (least, greatest)"),
+        ({"samples_per_symbol": (1.0, float("inf"))}, "samples_per_symbol is (1.0, inf); expected two numbers"),
+        ({"sample_rate": float("inf")}, "sample_rate is inf; expected more than 0"),
         ({"rolloff": (0.5, 0.2)}, "rolloff is (0.5, 0.2); expected (least, greatest), from 0 to 1"),
         ({"doppler": (-1.0, 2.0)}, "doppler is (-1.0, 2.0); expected (least, greatest) in Hz, at least 0"),
         ({"sample_rate": 0.0}, "sample_rate is 0.0; expected more than 0"),

@@ -14,6 +14,7 @@ from tests.radio.small import CLASSES, EVERY, clst, cnn, mobile, noise, same, sp
 from torch.nn import functional
 
 from tamis.core.errors import ConfigError, FileError, ShapeError
+from tamis.core.results import source_state
 from tamis.radio.config import SKDConfig, TrainConfig
 from tamis.radio.data import Frames, Splits
 from tamis.radio.network import Network
@@ -219,7 +220,9 @@ def test_a_teacher_that_knows_changes_the_student_and_stays_as_it_is() -> None:
     assert same(state(teacher), before)
     assert not teacher.training
     assert not taught.training
-    assert (run.method, run.split, run.dataset) == ("kdcnn+skd", "val", splits().val.dataset)
+    assert (run.method, run.split, run.dataset) == ("kd-cnn+skd", "val", splits().val.dataset)
+    commit, dirty = source_state()
+    assert run.config["trained_at"] == [f"{commit}+" if dirty else commit]
     told = {"weight": 0.7, "temperature": 4.0, "views": 1, "gate": "none", "teacher": fingerprint(teacher)}
     assert told.items() <= run.config.items()
 

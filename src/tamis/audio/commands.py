@@ -231,6 +231,7 @@ def ablate(
     from tamis.audio.training import check_apart, encode_held_out, hold_out
     from tamis.core.errors import ConfigError
     from tamis.core.files import check_writable, write_whole
+    from tamis.core.results import json_array
     from tamis.core.training import check_device
 
     chosen = losses.split(",") if losses else list(ablation.LOSSES)
@@ -261,7 +262,7 @@ def ablate(
     write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in runs))
     written = page.write(out / "index.html")
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
+        print(json_array(runs))
         return
     ablation.summary(trials[judged.name], tests[judged.name], test=judged.name).print()
     print(written)
@@ -290,6 +291,7 @@ def evaluate(
     from tamis.audio.evaluation import judge
     from tamis.audio.evaluation_report import judged_report, judged_table
     from tamis.core.files import check_writable, write_whole
+    from tamis.core.results import json_array
 
     check_writable(out / "index.html", out / "runs.jsonl")
     collection = options.collection(dataset)
@@ -300,7 +302,7 @@ def evaluate(
     write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in judged.runs))
     written = page.write(out / "index.html")
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in judged.runs]))
+        print(json_array(judged.runs))
         return
     judged_table(judged, collection).print()
     print(written)

@@ -12,7 +12,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import metadata
@@ -243,6 +243,15 @@ class Run:
 
 def _headline_key(run: Run) -> tuple[str, str, str, Any]:
     return run.task, run.dataset, run.method, run.config.get("keep")
+
+
+def json_array(runs: Iterable[Run]) -> str:
+    """Write result lines as one JSON array.
+
+    Raises:
+        ConfigError: If a value is not finite or not a JSON value.
+    """
+    return f"[{', '.join(run.to_json() for run in runs)}]"
 
 
 def read_runs(path: str | Path) -> list[Run]:

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tamis.core.errors import ConfigError, check_choice, nearest
+from tamis.core.progress import progress
 from tamis.core.seed import generator
 from tamis.radio.modulation import CONSTELLATIONS, SPAN
 
 if TYPE_CHECKING:
     from jaxtyping import Complex64, Complex128, Float64
+
+    from tamis.radio.data import Frames
 
 Phase = Literal["known", "unknown"]
 """Whether the receiver knows the carrier's phase; one that does not takes every phase for equally likely."""
@@ -135,6 +138,31 @@ def alrt_limit(
     )
 
 
+def limit_of(frames: Frames, *, phase: Phase = "known") -> dict[str, float] | None:
+    """Compute the accuracy that no classifier can exceed, by signal-to-noise ratio in dB.
+
+    Args:
+        frames: Generated ones, whose signal-to-noise ratios are right. Fading and offsets only lower the limit.
+        phase: Whether the carrier's phase is told.
+
+    Returns:
+        The limit with the symbols of a frame known and all classes that are not linear told without error; None if
+        fewer than two classes are linear.
+    """
+    linear = [name for name in frames.classes if name in CONSTELLATIONS]
+    if len(linear) < 2:
+        return None
+    samples, per_symbol = frames.samples, frames.samples_per_symbol
+    snrs = np.unique(frames.snr_db)
+    limits = {}
+    with progress("computing the limit", total=len(snrs)) as advance:
+        for done, snr in enumerate(snrs, start=1):
+            limit = alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, phase=phase, seed=0)
+            limits[f"{snr:g}"] = limit.among(len(frames.classes))
+            advance(done)
+    return limits
+
+
 def log_likelihood(
     received: Complex128[np.ndarray, "trials symbols"],
     points: Complex64[np.ndarray, " points"],
@@ -178,36 +206,6 @@ def esn0_db(snr_db: float, samples_per_symbol: float) -> float:
     9.03
     """
     return snr_db + 10 * math.log10(samples_per_symbol)
-
-
-def ebn0_db(snr_db: float, samples_per_symbol: float, points: int) -> float:
-    """Turn a signal-to-noise ratio over the whole sampled band into energy a bit over noise density.
-
-    Args:
-        snr_db: In dB.
-        samples_per_symbol: Samples a symbol.
-        points: Points of the constellation.
-
-    >>> round(ebn0_db(0.0, 8.0, points=4), 2)
-    6.02
-    """
-    return esn0_db(snr_db, samples_per_symbol) - 10 * math.log10(math.log2(points))
-
-
-def radioml2016_snr_db(label_db: float) -> float:
-    """Say the signal-to-noise ratio behind a label of RadioML2016, whose script takes an amplitude for a power.
-
-    Args:
-        label_db: As labelled, in dB.
-
-    Source:
-        radioML/dataset `generate_RML2016.10a.py`: the standard deviation of the noise is 10^(-label / 10), its power
-        10^(-label / 5).
-
-    >>> radioml2016_snr_db(-6.0)
-    -12.0
-    """
-    return 2 * label_db
 
 
 def _log_mean(exponent: Float64[np.ndarray, "*more last"]) -> Float64[np.ndarray, "*more"]:

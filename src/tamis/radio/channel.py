@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 REACH = 16
 """How many samples to either side a fractional delay looks, beyond the delay itself."""
 _SINUSOIDS = 8
+_DENSE = 4096  # samples up to which cubics are drawn by one matrix product, which is the faster way and the larger
 _STILL, _STRAIGHT = 1e-3, 0.1  # radians in a frame up to which a fading gain is a constant, or a straight line
 _STEP = 0.45  # radians between the points at which a fading gain is computed; cubics between are good to -60 dB
 
@@ -66,21 +67,34 @@ def doppler_gain(
 
 def _cubic(known: Complex64[np.ndarray, "frames points"], samples: int) -> Complex64[np.ndarray, "frames samples"]:
     """Draw cubics through evenly spread points, of which one lies before the first sample and one behind the last."""
-    drawn: Complex64[np.ndarray, "frames samples"] = known @ _cubics(known.shape[1], samples)
+    drawn: Complex64[np.ndarray, "frames samples"]
+    if samples <= _DENSE:
+        drawn = known @ _cubics(known.shape[1], samples)
+        return drawn
+    left, weights = _lagrange(known.shape[1], samples)
+    drawn = np.zeros((len(known), samples), np.complex64)
+    for step, weight in enumerate(weights):
+        drawn += known[:, left + step] * weight
     return drawn
 
 
 @functools.lru_cache(maxsize=64)
 def _cubics(points: int, samples: int) -> NDArray[np.complex64]:
-    """Weights of the points for every sample: Lagrange's cubic through the four nearest ones."""
+    """Weights of all points for every sample, as a matrix."""
+    left, weights = _lagrange(points, samples)
+    matrix = np.zeros((points, samples), np.complex64)
+    for step, weight in enumerate(weights):
+        matrix[left + step, np.arange(samples)] = weight
+    return matrix
+
+
+def _lagrange(points: int, samples: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Say for every sample which four points are the nearest, by the first, and their weights in Lagrange's cubic."""
     place = np.arange(samples) * ((points - 3) / (samples - 1))
     left = np.minimum(place.astype(np.int64), points - 4)
     u = place - left
-    weights = np.zeros((points, samples), np.complex64)
     cubics = (u * (1 - u) * (u - 2), 3 * (u + 1) * (1 - u) * (2 - u), 3 * (u + 1) * u * (2 - u), (u + 1) * u * (u - 1))
-    for step, cubic in enumerate(cubics):
-        weights[left + step, np.arange(samples)] = cubic / 6
-    return weights
+    return left, (np.stack(cubics) / 6).astype(np.float32)
 
 
 def multipath(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from tamis.core.options import Count, File, Folder, Json, changed
-from tamis.radio.config import PRESETS, SKDConfig, TrainConfig
+from tamis.radio.config import PRESETS, How, SKDConfig, TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ class DataOptions:
     """Frames for each class and signal-to-noise ratio; 200 of a preset, all of a file."""
     data_seed: int = 0
     """Of the generator."""
-    split: Literal["stratified", "group", "snr", "amr-benchmark"] = "stratified"
+    split: How = "stratified"
     """How frames are split for training, validation and test; use group for recordings."""
 
     def frames(self) -> Frames:
@@ -63,10 +63,12 @@ class DataOptions:
 
     def caution(self) -> None:
         """Say that frames of the training may be among those that judge, where a preset is cut in another way."""
-        if self.generated and self.per_cell not in (None, 200) and self.data_seed == 0:
+        usual = self.per_cell in (None, 200) and self.split == "stratified"
+        if self.generated and self.data_seed == 0 and not usual:
             print(
-                f"tamis: warning: {self.per_cell} frames a cell are split otherwise than the usual 200, so frames that "
-                "a model was trained on may be among the test frames; --data-seed 1 gives new ones",
+                "tamis: warning: frames are split otherwise than in the training of the shipped models (200 a cell, "
+                "stratified), so some that they were trained on may be among the test frames; --data-seed 1 gives new "
+                "ones",
                 file=sys.stderr,
             )
 
@@ -193,22 +195,17 @@ def train(
         device: Where to compute, as torch names devices.
         json: Print the result lines of validation and test as a JSON array.
     """
+    from tamis.core.results import json_array
     from tamis.radio.evaluation import evaluate
     from tamis.radio.methods import build
     from tamis.radio.training import train as train_network
 
     splits = options.splits()
-    made = build(
-        network,
-        seed=recipe.seed,
-        classes=splits.train.classes,
-        samples=splits.train.samples,
-        samples_per_symbol=splits.train.samples_per_symbol,
-    )
+    made = build(network, seed=recipe.seed, **splits.train.task)
     judged = train_network(made, splits, recipe, method=network, out=out, device=device)
     tested = evaluate(made, splits.test, method=network, config=judged.config, seeds=[recipe.seed])
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in (judged, tested)]))
+        print(json_array([judged, tested]))
         return
     print(f"validation {judged.metrics['accuracy']:.4f}  test {tested.metrics['accuracy']:.4f}")
     print(out)
@@ -242,13 +239,16 @@ def distill(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
+    from tamis.core.results import json_array
     from tamis.radio import bench
+    from tamis.radio.alrt import limit_of
+    from tamis.radio.evaluation_report import table
     from tamis.radio.methods import load_network
-    from tamis.radio.receipt import limit_of, table
     from tamis.radio.shrink import receipt, shrink, spending
 
     spending(budget)
     tutor = load_network(teacher)
+    options.caution()
     splits = options.splits(tutor.classes)
     name = next(iter(_labels(teacher, student)))
     judged = shrink(tutor, name, student, budget, splits, recipe, skd, out=out, device=device)
@@ -264,7 +264,7 @@ def distill(
     )
     written = page.write(out / "index.html")
     if json:
-        print(json_format.dumps([json_format.loads(one.run.to_json()) for one in judged]))
+        print(json_array(one.run for one in judged))
         return
     table(judged).print()
     print()
@@ -298,14 +298,15 @@ def evaluate_models(
     from tamis.core.errors import ConfigError
     from tamis.core.files import write_whole
     from tamis.core.progress import progress
-    from tamis.core.results import read_runs
+    from tamis.core.results import json_array, read_runs
     from tamis.radio import bench
+    from tamis.radio.alrt import limit_of
     from tamis.radio.data import split
     from tamis.radio.defects import audit, audit_splits
+    from tamis.radio.evaluation_report import judge, report_on, table
     from tamis.radio.methods import load_network
     from tamis.radio.network import Network
     from tamis.radio.onnx_export import OnnxClassifier
-    from tamis.radio.receipt import judge, limit_of, report_on, table
 
     if not models:
         raise ConfigError("no model is named; give shipped names or directories, such as kd-cnn-rml2016")
@@ -332,10 +333,11 @@ def evaluate_models(
     networks = {name: one for name, one in classifiers.items() if isinstance(one, Network)}
     measured = bench.costs(networks, calibration) if cost else {}
     judged = []
+    part = "all" if everything else "test"
+    told = {"preset": frames.name, "per_cell": options.per_cell, "data_seed": options.data_seed, "cut": options.split}
     with progress("judging models", total=len(classifiers)) as advance:
         for done, (name, classifier) in enumerate(classifiers.items(), start=1):
-            told = {"preset": frames.name, "data_seed": options.data_seed}
-            judged.append(judge(classifier, frames, method=name, cost=measured.get(name), config=told))
+            judged.append(judge(classifier, frames, method=name, split=part, cost=measured.get(name), config=told))
             advance(done)
     flags = [*(["--all-frames"] if everything else []), *(["--cost"] if cost else [])]
     flags += ["--lines", _public(str(lines))] if lines else []
@@ -350,7 +352,7 @@ def evaluate_models(
     write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
     written = page.write(out / "index.html")
     if json:
-        print(json_format.dumps([json_format.loads(one.run.to_json()) for one in judged]))
+        print(json_array(one.run for one in judged))
         return
     table(judged).print()
     if measured:
@@ -399,6 +401,7 @@ def bench(*models: str, options: DataOptions = _DATA, rounds: Count = 9, json: J
     """
     import time
 
+    from tamis.core.results import json_array
     from tamis.radio.bench import cost_run, costs, table
     from tamis.radio.methods import NETWORKS, build, load_network
 
@@ -406,15 +409,13 @@ def bench(*models: str, options: DataOptions = _DATA, rounds: Count = 9, json: J
     trained = [name for name in models if name not in NETWORKS]
     networks = {label: load_network(name) for label, name in _labels(*trained).items()}
     frames = options.splits().train
-    task = {"classes": frames.classes, "samples": frames.samples}
     for name in models or NETWORKS:
         if name in NETWORKS:
-            networks[name] = build(name, seed=0, **task)
+            networks[name] = build(name, seed=0, **frames.task)
     measured = costs(networks, frames, rounds=rounds)
     if json:
         seconds = time.perf_counter() - start
-        runs = [cost_run(name, cost, frames, seconds) for name, cost in measured.items()]
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in runs]))
+        print(json_array(cost_run(name, cost, frames, seconds) for name, cost in measured.items()))
         return
     table(measured).print()
 

@@ -6,10 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from tamis.core.errors import ConfigError, check_choice, check_range, check_rates
 
+How = Literal["stratified", "group", "snr", "amr-benchmark"]
+"""Ways to split: every cell of class and SNR alike, whole channels or recordings, whole SNRs, or as published."""
 Normalisation = Literal["rms", "energy", "max", "l1", "none"]
 """How a frame is scaled: to mean power 1, to energy 1, to greatest magnitude 1, to sum of magnitudes 1, or not."""
 
@@ -95,7 +97,7 @@ class ClSTConfig(NetworkConfig):
                 f"stages differ: {stages}; give dims, depths, heads, kernels and strides one value a stage"
             )
         for name in ("activation", "projection", "channel", "fusion", "pool", "norm", "layout"):
-            check_choice(name, getattr(self, name), _CLST_CHOICES[name])
+            check_choice(name, getattr(self, name), get_type_hints(ClSTConfig)[name])
         for dim, heads, kernel in zip(self.dims, self.heads, self.kernels, strict=True):
             if dim % heads:
                 raise ConfigError(f"{dim} channels do not divide into {heads} heads; change dims or heads")
@@ -128,17 +130,6 @@ class ClSTConfig(NetworkConfig):
     def large(cls, **changes: Any) -> ClSTConfig:
         """ClST-L, in the shape of CvT-13: 19,609,379 parameters for eleven classes."""
         return cls(**{"dims": (64, 192, 384), "depths": (1, 2, 10), "heads": (1, 3, 6), **changes})
-
-
-_CLST_CHOICES: dict[str, Any] = {
-    "activation": Literal["none", "relu"],
-    "projection": Literal["conv", "linear"],
-    "channel": Literal["se", "xca", "none"],
-    "fusion": Literal["gate", "sum", "concat"],
-    "pool": Literal["mean", "cls"],
-    "norm": Literal["layer", "rms", "batch"],
-    "layout": Literal["1d", "2d"],
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +268,11 @@ class SignalConfig:
                 object.__setattr__(self, field.name, tuple(value))
         if not self.modulations or len(set(self.modulations)) != len(self.modulations):
             raise ConfigError(f"modulations are {self.modulations}; expected different names, at least one")
-        if any(snr != int(snr) for snr in self.snrs_db):
+        for name in ("samples_per_symbol", "rolloff", "doppler"):
+            ends = getattr(self, name)
+            if not isinstance(ends, tuple) or len(ends) != 2 or not all(map(math.isfinite, ends)):
+                raise ConfigError(f"{name} is {ends}; expected two numbers: least and greatest")
+        if not all(math.isfinite(snr) and snr == int(snr) for snr in self.snrs_db):
             raise ConfigError(f"snrs_db are {self.snrs_db}; expected whole numbers")
         object.__setattr__(self, "snrs_db", tuple(int(snr) for snr in self.snrs_db))
         if not self.snrs_db or len(set(self.snrs_db)) != len(self.snrs_db) or max(map(abs, self.snrs_db)) > 100:
@@ -300,10 +295,10 @@ class SignalConfig:
         if not 0.15 <= self.gfsk_bt <= 100:
             raise ConfigError(f"gfsk_bt is {self.gfsk_bt}; expected 0.15 to 100")
         for name in ("cpfsk_index", "gfsk_index", "sample_rate"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")
         for name in ("fm_deviation", "am_depth", "cfo_max", "sro_max", "rician_k"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 0")
         for defect in self.defects:
             check_choice("defects", defect, Defect)
@@ -402,7 +397,7 @@ class TrainConfig:
         check_range(self, 1, 1_000_000, "epochs", "batch")
         check_range(self, 1, 1024, "threads")
         check_range(self, 0, 2**63 - 1, "seed")
-        check_choice("precision", self.precision, Literal["float32", "bfloat16"])
+        check_choice("precision", self.precision, get_type_hints(TrainConfig)["precision"])
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1 epoch, or None")
         check_rates(self, "learning_rate")
@@ -447,4 +442,4 @@ class SKDConfig:
                 f"weight {self.weight}, temperature {self.temperature}, feature_weight {self.feature_weight}, "
                 f"views {self.views}; expected a weight from 0 to 1, a temperature above 0, at least 0 and at least 1"
             )
-        check_choice("gate", self.gate, Literal["none", "correct", "prob"])
+        check_choice("gate", self.gate, get_type_hints(SKDConfig)["gate"])

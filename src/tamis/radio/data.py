@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tamis.core.errors import ConfigError, InputError, ShapeError, check_choice, nearest
 from tamis.core.files import write_whole
 from tamis.core.seed import generator
-from tamis.radio.config import PRESETS
+from tamis.radio.config import PRESETS, How
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -65,6 +65,11 @@ class Frames:
     def samples(self) -> int:
         """Length of a frame in complex samples."""
         return int(self.iq.shape[2])
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What a network must be made for to classify them: classes, samples and samples_per_symbol."""
+        return {"classes": self.classes, "samples": self.samples, "samples_per_symbol": self.samples_per_symbol}
 
     @cached_property
     def dataset(self) -> str:
@@ -156,10 +161,6 @@ def load(
     from tamis.radio.radioml import read
 
     return read(source, classes=classes, snrs_db=snrs_db, limit_per_cell=per_cell)
-
-
-How = Literal["stratified", "group", "snr", "amr-benchmark"]
-"""Ways to split: every cell of class and SNR alike, whole channels or recordings, whole SNRs, or as published."""
 
 
 def split(
@@ -270,7 +271,8 @@ def _part(place: NDArray[np.float64], fractions: Sequence[float]) -> NDArray[np.
 def _check_groups(frames: Frames, how: str) -> None:
     if frames.groups is None:
         return
-    within = np.stack([frames.groups, frames.snr_db.astype(np.int64)]) if how == "snr" else np.arange(len(frames))[None]
+    level = np.unique(frames.snr_db, return_inverse=True)[1]
+    within = np.stack([frames.groups, level]) if how == "snr" else np.arange(len(frames))[None]
     if len(np.unique(frames.groups)) < np.unique(within, axis=1).shape[1]:
         raise ConfigError(
             f"{frames.name}: how={how!r} would put frames of one channel or recording into two parts; give how='group'"

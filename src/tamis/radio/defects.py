@@ -27,8 +27,11 @@ Severity = Literal["error", "warning", "note"]
 CONSTANT_ENVELOPE = frozenset(("CPFSK", "GFSK", "GMSK", "WBFM", "FM", "PM", "2FSK", "4FSK", "8FSK", "16FSK"))
 """Classes whose magnitude does not change."""
 AMPLITUDE = frozenset(
-    ("OOK", "2ASK", "4ASK", "8ASK", "PAM4", "4PAM", "8PAM", "16PAM", "QAM16", "QAM64", "16QAM", "32QAM", "64QAM")
-) | {"128QAM", "256QAM"}
+    (
+        *("OOK", "2ASK", "4ASK", "8ASK", "PAM4", "PAM8", "4PAM", "8PAM", "16PAM"),
+        *("QAM16", "QAM64", "QAM256", "16QAM", "32QAM", "64QAM", "128QAM", "256QAM"),
+    )
+)
 """Classes that carry symbols in the magnitude."""
 
 _SCALES: dict[Normalisation, str] = {

@@ -13,7 +13,7 @@ from tamis.core.errors import ConfigError, InputError, ShapeError
 from tamis.core.results import Run
 from tamis.core.statistics import wilson
 from tamis.radio.metrics import confusion, expected_calibration_error, macro_f1
-from tamis.radio.network import Network, check_frames
+from tamis.radio.network import MadeFor, Network, check_frames
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -40,7 +40,8 @@ def evaluate(
     """Classify frames and count.
 
     Args:
-        classifier: A network, which ends in evaluation mode, or any function from frames to logits.
+        classifier: A network, which ends in evaluation mode, one that was exported, or any function from frames to
+            logits.
         frames: With the classes of the classifier, in its order.
         method: What the result line calls it.
         split: Which part of the data the frames are.
@@ -78,18 +79,22 @@ def logits(classifier: Classifier, frames: Frames, batch: int = 512) -> Float32[
     """Run a classifier over frames.
 
     Args:
-        classifier: A network, which ends in evaluation mode, or any function from frames to logits.
+        classifier: A network, which ends in evaluation mode, one that was exported, or any function from frames to
+            logits.
         frames: What to classify.
         batch: Frames at a time.
 
     Raises:
-        ConfigError: If a network was made for other classes, or there are no frames for it.
+        ConfigError: If a network was made for other classes, or there are no frames.
         ShapeError: If it was made for frames of another length.
     """
+    if not len(frames):
+        raise ConfigError(f"{frames.name}: there are no frames to judge on; give more, or another split")
+    if isinstance(classifier, MadeFor):
+        check_frames(classifier, frames)
     iq = torch.from_numpy(frames.iq)
     if isinstance(classifier, Network):
-        check_frames(classifier.eval(), frames)
-        iq = iq.to(next(classifier.parameters()).device)
+        iq = iq.to(next(classifier.eval().parameters()).device)
     with torch.inference_mode():
         return torch.cat([classifier(part) for part in torch.split(iq, batch)]).float().cpu().numpy()
 
@@ -107,8 +112,6 @@ def report(
     seconds: float,
 ) -> Run:
     """Make the result line of logits that are there already; see `evaluate`."""
-    if not len(frames):
-        raise ConfigError(f"{frames.name}: there are no frames to judge {method} on; give more, or another split")
     if scores.shape != (len(frames), len(frames.classes)):
         raise ShapeError(
             f"{method}: scores of shape {scores.shape}; expected ({len(frames)}, {len(frames.classes)}), "

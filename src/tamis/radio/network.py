@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tamis.radio.data import Frames
+
+
+@runtime_checkable
+class MadeFor(Protocol):
+    """What says which frames it was made for."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+
+    @property
+    def samples(self) -> int:
+        """Length of a frame in complex samples."""
 
 
 def normalise(iq: Float[Tensor, "batch 2 samples"], how: Normalisation) -> Float[Tensor, "batch 2 samples"]:
@@ -60,6 +73,11 @@ class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modu
         """Names of the classes, in the order of the logits."""
         return self.config.classes
 
+    @property
+    def samples(self) -> int:
+        """Length of a frame in complex samples."""
+        return self.config.samples
+
     def embed(self, iq: Float[Tensor, "batch 2 samples"]) -> Float[Tensor, "batch features"]:
         """Turn scaled frames into the vectors that the head reads."""
         raise NotImplementedError
@@ -81,22 +99,23 @@ class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modu
         return logits
 
 
-def check_frames(network: Network, frames: Frames) -> None:
+def check_frames(network: MadeFor, frames: Frames) -> None:
     """Refuse frames that a network was not made for.
+
+    Args:
+        network: A network, or what was exported of one.
+        frames: What it shall classify.
 
     Raises:
         ConfigError: If there are none, or the classes or their order differ.
         ShapeError: If the length differs.
     """
-    made_for = network.config
     if not len(frames):
         raise ConfigError(f"{frames.name}: there are no frames; give more of them, or another split")
-    if frames.classes != made_for.classes:
+    if frames.classes != network.classes:
         raise ConfigError(
             f"{frames.name}: the classes are {', '.join(frames.classes)}; the network was made for "
-            f"{', '.join(made_for.classes)}; use frames.reorder(network.config.classes)"
+            f"{', '.join(network.classes)}; use frames.reorder(network.classes)"
         )
-    if frames.samples != made_for.samples:
-        raise ShapeError(
-            f"{frames.name}: {frames.samples} samples a frame; the network was made for {made_for.samples}"
-        )
+    if frames.samples != network.samples:
+        raise ShapeError(f"{frames.name}: {frames.samples} samples a frame; the network was made for {network.samples}")

@@ -37,16 +37,21 @@ def networks_table(runs: Iterable[Run]) -> Table | None:
             "{:.4f} to {:.4f}".format(*run.intervals["accuracy"]),
             f"{run.metrics['accuracy_from_0_db']:.4f}",
             f"{run.metrics['macro_f1']:.4f}",
-            f"{run.config['learning_rate']:g}",
+            f"{run.config['learning_rate']:g}" if run.config["learning_rate"] else None,
         ]
         for run in sorted(chosen, key=lambda run: -run.metrics["accuracy"])
     ]
     headers = ["network", "parameters", "MACs a frame", "accuracy", "95 %, over seeds", "from 0 dB", "macro-F1", "rate"]
+    if not rows:
+        return None
+    one = max(chosen, key=lambda run: run.metrics["accuracy"])
+    snrs = [float(snr) for snr in one.curves["accuracy"]]
     caption = (
-        "Preset rml2016, 26,400 frames to train on, 8,800 to test, -20 to 18 dB: means of three seeds at the learning "
-        "rate that was best of three on validation frames. The interval is Student's t over three seeds, so it is wide."
+        f"Preset {one.config['preset']}, {one.config['frames']:,} frames to train on, {one.n:,} to test, "
+        f"{min(snrs):g} to {max(snrs):g} dB: means of three seeds at the learning rate that was best of three on "
+        "validation frames. The interval is Student's t over three seeds, so it is wide."
     )
-    return Table(headers, rows, caption) if rows else None
+    return Table(headers, rows, caption)
 
 
 def parts_table(runs: Iterable[Run]) -> Table | None:

@@ -20,11 +20,11 @@ from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainC
 from tamis.radio.data import Frames, Splits
 from tamis.radio.defects import audit_splits
 from tamis.radio.evaluation import Classifier
+from tamis.radio.evaluation_report import Judged, judge, report_on
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
 from tamis.radio.network import Network, check_frames
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
-from tamis.radio.receipt import Judged, judge, report_on
 from tamis.radio.skd import distill
 from tamis.radio.training import train
 
@@ -58,7 +58,8 @@ def shrink(
         data: Frames to train on, to validate on and to judge by.
         recipe: How both are trained.
         skd: How the teacher enters the loss.
-        out: Folder: the student in skd/ with model.int8.onnx, the one trained alone in alone/.
+        out: Folder: the student in skd/ with model.int8.onnx, the one trained alone in alone/, and the teacher's logits
+            of the training frames.
         device: "cpu" or "cuda".
 
     Returns:
@@ -73,7 +74,7 @@ def shrink(
     width, taught = widest(student, budget, data.train, seed=recipe.seed)
     alone = copy.deepcopy(taught)
     both = f"{student}+skd"
-    cache = out / "teacher.safetensors"
+    cache = out / "teacher-logits.safetensors"
     _, with_teacher = distill(
         teacher, taught, data, recipe, skd, method=both, out=out / "skd", cache=cache, device=device
     )
@@ -136,17 +137,12 @@ def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tup
         raise ConfigError(f"{student!r} is no student of which the width can be chosen; expected {', '.join(STUDENTS)}")
     limit = spending(budget)
     kind, configure = STUDENTS[student]
-    task = {
-        "classes": calibration.classes,
-        "samples": calibration.samples,
-        "samples_per_symbol": calibration.samples_per_symbol,
-    }
     low, high, best = 0, len(_WIDTHS) - 1, None
     while low <= high:
         middle = (low + high) // 2
         with torch.random.fork_rng():
             torch.manual_seed(derive(seed, "weights"))
-            network = kind(configure(_WIDTHS[middle], **task))
+            network = kind(configure(_WIDTHS[middle], **calibration.task))
         spent = _spent(network, calibration, limit)
         if spent <= limit.value:
             best, low = (_WIDTHS[middle], network), middle + 1

@@ -5,8 +5,8 @@ Neither weights, temperature nor further terms are public. This is our reading, 
 
 - The loss mixes the labels with the teacher's softened belief (Hinton et al., arXiv 1503.02531).
 - What is specific to signals: the carrier's phase says nothing of the modulation, so the teacher looks at every frame
-  under several phases and its logits are averaged. That is a better teacher, computed once, and it costs a student
-  nothing. `views=1` switches it off, which is plain distillation.
+  under several phases and its logits are averaged. That is meant as a better teacher, is computed once, and costs a
+  student nothing; what it brought is among the results. `views=1` switches it off, which is plain distillation.
 - Two further readings of "preserves the teacher's knowledge" are options, off by default and not attributed to the
   paper: agreement of the embeddings, and distrust of the teacher where it errs.
 """
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from tamis.radio.data import Frames, Splits
 
 
+_STUDENTS = {"KDCNN": "kd-cnn", "KDMobileNet": "kd-mobilenet"}
+
+
 def distill(
     teacher: Network,
     student: Network,
@@ -58,7 +61,7 @@ def distill(
         data: Frames to train on and to validate on; the test frames are not looked at.
         config: The recipe.
         skd: How the teacher enters the loss.
-        method: What result lines call the student; by default its class with "+skd".
+        method: What result lines call the student; by default its name with "+skd", such as "kd-cnn+skd".
         out: A folder for checkpoints and the trained model. If a training was cut off there, it goes on.
         cache: A `.safetensors` file that keeps the teacher's logits for the next student.
         device: "cpu" or "cuda".
@@ -77,7 +80,7 @@ def distill(
     """
     for network in (teacher, student):
         check_frames(network, data.train)
-    method = method or f"{type(student).__name__.lower()}+skd"
+    method = method or f"{_STUDENTS.get(type(student).__name__, type(student).__name__)}+skd"
     targets = soft_targets(teacher, data.train, skd.views, cache=cache)
     objective = _Distillation(student, teacher, targets, config, skd)
     extra = {**dataclasses.asdict(skd), "teacher": fingerprint(teacher)}
@@ -150,13 +153,13 @@ def soft_targets(
             kept = {}
         if kept.keys() == {"key", "logits"} and torch.equal(kept["key"], key):
             return kept["logits"]
-    iq = torch.from_numpy(frames.iq)
+    iq = torch.from_numpy(frames.iq).to(next(teacher.parameters()).device)
     parts = []
     with torch.inference_mode():
         for part in torch.split(iq, 512):
             looks = [teacher(turned(part, torch.full((len(part), 1), math.tau * v / views))) for v in range(views)]
             parts.append(torch.stack(looks).mean(dim=0))
-    logits = torch.cat(parts)
+    logits = torch.cat(parts).cpu()
     if cache is not None:
         write_whole(cache, save({"key": key, "logits": logits}))
     return logits
@@ -187,6 +190,7 @@ class _Distillation(Objective):
 
     def on_fit_start(self) -> None:
         """Take the teacher to where the student is."""
+        super().on_fit_start()
         if self.projector is not None:
             self._teacher[0].to(self.device)
 

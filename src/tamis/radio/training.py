@@ -165,7 +165,7 @@ def fit(
             **(extra or {}),
             "trained_at": objective.commits,
         },
-        curves={name: curve for name, curve in objective.curves.items()},
+        curves=objective.curves,
         seeds=[config.seed],
         seconds=objective.seconds,
     )

@@ -188,6 +188,7 @@ def evaluate(
     """
     from tamis.core.files import check_writable, write_whole
     from tamis.core.progress import progress
+    from tamis.core.results import json_array
     from tamis.vision.baselines.simple import Random
     from tamis.vision.evaluation import examine, lines
     from tamis.vision.evaluation_report import flips, report_on, table, warnings
@@ -216,7 +217,7 @@ def evaluate(
         out / "index.html"
     )
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in made]))
+        print(json_array(made))
         return
     table(sheet).print()
     for line in warnings(sheet):
@@ -404,6 +405,7 @@ def bench(
         json: Print the result lines as a JSON array.
     """
     from tamis.core.progress import progress
+    from tamis.core.results import json_array
     from tamis.vision import bench as benchmarking
     from tamis.vision.config import PUBLISHED, shape_named
     from tamis.vision.cost import count
@@ -422,4 +424,4 @@ def bench(
             benchmarking.table(runs).print()
             print()
     if json:
-        print(json_format.dumps([json_format.loads(run.to_json()) for run in lines]))
+        print(json_array(lines))

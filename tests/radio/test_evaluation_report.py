@@ -13,23 +13,22 @@ from tests.radio.small import cnn, tones
 
 from tamis.core.report import Details, Facts, Picture, Report, Section, Table
 from tamis.core.results import Run
-from tamis.radio import receipt
-from tamis.radio.alrt import alrt_limit
+from tamis.radio import evaluation_report
+from tamis.radio.alrt import alrt_limit, limit_of
 from tamis.radio.bench import Cost
 from tamis.radio.data import Frames
 from tamis.radio.defects import Finding
-from tamis.radio.metrics import mcnemar
-from tamis.radio.receipt import (
+from tamis.radio.evaluation_report import (
     Judged,
     confusion_pictures,
     few_picture,
     front_pictures,
     judge,
-    limit_of,
     report_on,
     snr_picture,
     table,
 )
+from tamis.radio.metrics import mcnemar
 from tamis.radio.results_tables import skd_table
 from tamis.radio.signals import generate
 
@@ -132,6 +131,12 @@ def test_what_the_audit_found_is_told_but_for_notes(full: Report) -> None:
     assert "frames are scaled" not in text
 
 
+def test_a_classifier_above_the_limit_is_told_of(full: Report) -> None:
+    assert "above the limit" not in full.markdown()
+    text = page(limit={"-10": 0.01, "10": 1.0}).markdown()
+    assert "Warning: good is above the limit at -10 dB, which no classifier is" in text
+
+
 def test_the_limit_is_explained_only_where_it_is_drawn(plain: Report, full: Report) -> None:
     assert "likelihood ratio test" not in plain.markdown()
     assert "likelihood ratio test" in full.markdown()
@@ -181,7 +186,7 @@ def test_fewer_than_two_costs_are_not_drawn() -> None:
 def test_names_overlap_neither_each_other_nor_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
     near = {"clst-rml2016": (660_000, GOOD), "kd-mobilenet-rml2016": (100_000, POOR), "kd-cnn-rml2016": (46_000, POOR)}
     near |= {"pet-cgdnn": (96_000, POOR), "resnet-1d": (160_000, GOOD), "vt-cnn2": (2_836_000, POOR)}
-    original, pictures = receipt._name, 0
+    original, pictures = evaluation_report._name, 0
 
     def check(axes: Axes, points: Any, line: Any) -> None:
         nonlocal pictures
@@ -194,14 +199,14 @@ def test_names_overlap_neither_each_other_nor_a_point(monkeypatch: pytest.Monkey
             assert axes.bbox.x0 <= box.x0 < box.x1 <= axes.bbox.x1
             assert not any(box.contains(*axes.transData.transform(point)) for point in points.values())
 
-    monkeypatch.setattr(receipt, "_name", check)
+    monkeypatch.setattr(evaluation_report, "_name", check)
     front_pictures([said(name, what, cost(size, size / 1e6)) for name, (size, what) in near.items()])
     assert pictures == 2
 
 
 def test_the_steps_join_what_nothing_smaller_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[list[tuple[float, float]]] = []
-    monkeypatch.setattr(receipt, "_name", lambda axes, points, line: lines.append(list(line)))
+    monkeypatch.setattr(evaluation_report, "_name", lambda axes, points, line: lines.append(list(line)))
     sizes = {"small and poor": (10_000, POOR), "large and good": (90_000, GOOD), "larger, no better": (95_000, GOOD)}
     sizes |= {"larger and poor": (50_000, POOR)}
     front_pictures([said(name, what, cost(size)) for name, (size, what) in sizes.items()])

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tamis.core.progress import progress
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style, size
 from tamis.core.results import Run
 from tamis.radio import bench
-from tamis.radio.alrt import Phase, alrt_limit
+from tamis.radio.alrt import above_limit
 from tamis.radio.bench import Cost
 from tamis.radio.evaluation import Classifier, logits, report
 from tamis.radio.metrics import confusion, mcnemar
-from tamis.radio.modulation import CONSTELLATIONS
 from tamis.radio.results_tables import skd_table, trainings
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ def judge(
     frames: Frames,
     *,
     method: str,
+    split: str = "test",
     cost: Cost | None = None,
     config: Mapping[str, Any] | None = None,
     seeds: Sequence[int] = (),
@@ -60,6 +59,7 @@ def judge(
         classifier: A network, or any function from frames to logits.
         frames: With the classes of the classifier, in its order.
         method: What the result line calls it.
+        split: Which part of the data the frames are.
         cost: Its bytes and times.
         config: What the run was told.
         seeds: Every seed used.
@@ -70,7 +70,7 @@ def judge(
         scores,
         frames,
         method=method,
-        split="test",
+        split=split,
         task="radio/accuracy",
         config=config,
         curves=None,
@@ -128,6 +128,12 @@ def report_on(
     page.add(Section("Over the signal-to-noise ratio"), snr_picture([one.run for one in drawn], limit))
     if len(ranked) > len(drawn):
         page.add(f"The {len(drawn)} most accurate of {len(ranked)} are drawn.")
+    for one in ranked if limit else ():
+        if above := above_limit(one.run.curves["accuracy_low"], limit or {}):
+            page.add(
+                f"Warning: {one.run.method} is above the limit at {', '.join(above)} dB, which no classifier is: it "
+                "has seen its test frames, or their labels are wrong."
+            )
     page.add(Section("Side by side"), table(judged))
     if len(judged) > 1:
         page.add(_pairs(ranked, frames))
@@ -163,31 +169,6 @@ _SKD = (
     "SKD is that the teacher looks at each frame under several carrier phases and its logits are averaged; plain "
     "distillation, `kd`, is the same loss without that."
 )
-
-
-def limit_of(frames: Frames, *, phase: Phase = "known") -> dict[str, float] | None:
-    """Compute the accuracy that no classifier can exceed, by signal-to-noise ratio in dB.
-
-    Args:
-        frames: Generated ones, whose signal-to-noise ratios are right. Fading and offsets only lower the limit.
-        phase: Whether the carrier's phase is told.
-
-    Returns:
-        The limit with the symbols of a frame known and all classes that are not linear told without error; None if
-        fewer than two classes are linear.
-    """
-    linear = [name for name in frames.classes if name in CONSTELLATIONS]
-    if len(linear) < 2:
-        return None
-    samples, per_symbol = frames.samples, frames.samples_per_symbol
-    snrs = np.unique(frames.snr_db)
-    limits = {}
-    with progress("computing the limit", total=len(snrs)) as advance:
-        for done, snr in enumerate(snrs, start=1):
-            limit = alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, phase=phase, seed=0)
-            limits[f"{snr:g}"] = limit.among(len(frames.classes))
-            advance(done)
-    return limits
 
 
 def snr_picture(runs: Sequence[Run], limit: Mapping[str, float] | None) -> Picture:
