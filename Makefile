@@ -42,7 +42,7 @@ check: setup ## Check format, lint, types, docstrings, imports, rendered tables 
 	@echo "all checks passed"
 
 bench: setup ## Run the benchmarks on an idle machine and append their result lines; needs a clean tree
-	@for script in vision_cost vision_prefill radio_generate language_cover; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
+	@for script in vision_cost vision_prefill radio_generate radio_shipped language_cover; do $(BIN)/python benchmarks/$$script.py --write || exit 1; done
 
 answers: setup ## Examine every method on scenes, some two hours of one core; needs a clean tree
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/vision_answers.py --write

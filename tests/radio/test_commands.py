@@ -206,7 +206,7 @@ BAD = {
     "train kd-cn --data signals.safetensors --out new": "did you mean 'kd-cnn'?",
     "train kd-cnn --data signals.safetensors --out signals.safetensors": "a file",
     "train kd-cnn --data signals.safetensors --device tpu --out new": "torch can compute on",
-    "train kd-cnn --data signals.safetensors --epochs 0 --out new": "epochs is 0; expected a whole number from 1 to 1000000",
+    "train kd-cnn --data signals.safetensors --epochs 0 --out new": "epochs is 0; expected a whole number from 1",
     "train kd-cnn --data signals.safetensors --split sideways --out new": "--split",
     "train kd-cnn --data signals.safetensors --split group --out new": "give how='stratified'",
     "train kd-cnn --data signals.safetensors --per-cell 1 --out new": "nothing is left for",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tamis.core.results import Run
-from tamis.radio.results_tables import few_table, limit_table, networks_table, parts_table, presets_table, sizes_table
+from tamis.radio.results_tables import (
+    few_table,
+    limit_table,
+    networks_table,
+    parts_table,
+    presets_table,
+    shipped_table,
+    sizes_table,
+)
 
 
 def line(
@@ -64,6 +73,15 @@ def test_a_part_is_what_is_lost_without_it() -> None:
         ["0.6000", "-1.00 (-1.00, -1.00, -1.00)"],
         ["0.6200", "+1.00 (+1.00, +1.00, +1.00)"],
     ]
+
+
+def test_what_is_shipped_stands_with_what_int8_costs() -> None:
+    shipped = line("kd-cnn-rml2016", 0.5, headline=False, task="radio/bench", part="shipped")
+    costs = {"int8_bytes": 45_163, "float32_accuracy": 0.57, "int8_accuracy": 0.572, "int8_frames_per_second": 76_543.2}
+    table = shipped_table([line("kd-cnn", 0.5), replace(shipped, metrics=costs)])
+    assert table is not None
+    assert table.rows == [["kd-cnn-rml2016", "45.2 KB", "0.5700", "+0.20", "76,543"]]
+    assert shipped_table([line("kd-cnn", 0.5)]) is None
 
 
 def test_few_frames_stand_beside_all() -> None:

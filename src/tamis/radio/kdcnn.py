@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class KDCNN(Network, paper_url="https://arxiv.org/abs/2312.17446"):
-    """A student of some 40 kB in int8.
+    """A student for a microcontroller.
 
     Source:
         arXiv 2312.17446 names it; the layout is not specified by the paper: our choice.

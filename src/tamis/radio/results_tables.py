@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import mean
 
-from tamis.core.report import Cell, Table
+from tamis.core.report import Cell, Table, size
 from tamis.core.results import Run
 
 _ABLATED = {
@@ -110,6 +110,24 @@ def skd_table(runs: Iterable[Run]) -> Table | None:
             rows.append([method, whole, whole - mean(gains), f"{100 * mean(gains):+.2f}", _points(gains)])
     headers = ["student", "accuracy", "alone", "gain, points", "gain by seed, points"]
     return Table(headers, rows, caption="Students with a teacher and alone, on test frames") if rows else None
+
+
+def shipped_table(runs: Iterable[Run]) -> Table | None:
+    """Set out what the networks that come with the package cost, and what they lose in int8; None without a line.
+
+    Args:
+        runs: Result lines.
+    """
+    rows: list[list[Cell]] = []
+    for run in runs:
+        if run.task == "radio/bench" and run.config.get("part") == "shipped":
+            known = run.metrics
+            float32, int8 = known["float32_accuracy"], known["int8_accuracy"]
+            row: list[Cell] = [run.method, size(int(known["int8_bytes"])), f"{float32:.4f}"]
+            rows.append([*row, f"{100 * (int8 - float32):+.2f}", f"{known['int8_frames_per_second']:,.0f}"])
+    headers = ["model", "int8 file", "accuracy", "in int8, points", "int8 frames a second"]
+    caption = "The networks that come with the package, on test frames; frames a second in ONNX Runtime, on one core."
+    return Table(headers, rows, caption) if rows else None
 
 
 def few_table(runs: Iterable[Run]) -> Table | None:
