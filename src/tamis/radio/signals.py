@@ -159,7 +159,7 @@ def _received(
 def _sent(
     rng: np.random.Generator, config: SignalConfig, name: str, size: int, samples: int, sro: NDArray[np.float64]
 ) -> Complex64[np.ndarray, "frames samples"]:
-    """Modulate random symbols or messages, sampled by a clock that is off by `sro`."""
+    """Modulate random symbols, sampled by a clock that is off by `sro`, or messages."""
     if name in modulation.ANALOG:
         message = modulation.voice(rng, size, samples, config.sample_rate)
         if "silence" in config.defects:
