@@ -241,8 +241,8 @@ class SignalConfig:
     cfo_max: float = 500.0
     """Greatest carrier frequency offset in Hz, drawn evenly for each frame."""
     sro_max: float = 50.0
-    """Greatest sample rate offset in parts per million, drawn evenly for each frame of a digital modulation; analog ones
-    have no clock that it could be seen against."""
+    """Greatest sample rate offset in parts per million, drawn evenly for each frame of a digital modulation; analog
+    ones have no clock that it could be seen against."""
     sro_linked: bool = False
     """Whether one oscillator makes both offsets, so that they are proportional."""
     delays: tuple[float, ...] = (0.0, 0.9, 1.7)

@@ -1,7 +1,8 @@
 """Modulators, vectorised over frames: symbols or messages in, complex samples out.
 
-Every digital modulator is evaluated at the times at which it is wanted, so that timing and sample rate offsets are exact
-and no signal is interpolated. Times are in symbols. Pulses are tables of 4,096 values a symbol, which is good to -65 dB.
+Every digital modulator is evaluated at the times at which it is wanted, so that timing and sample rate offsets are
+exact and no signal is interpolated. Times are in symbols. Pulses are tables of 4,096 values a symbol, which is good to
+-65 dB.
 """
 
 from __future__ import annotations
