@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,3 +268,24 @@ def test_what_is_pushed_to_the_hub_is_a_model_directory_that_loads(hub: Path) ->
     assert Toy(ToyConfig(width=5)).push_to_hub("owner/toy") == "commit"
     assert sorted(path.name for path in hub.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert Toy.from_pretrained(hub).config.width == 5
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", '"text"', " " * 10_000_001])
+def test_a_configuration_that_is_none_is_one_line(content: str, folder: Path) -> None:
+    (folder / "config.json").write_text(content)
+    with pytest.raises(FileError, match="not the configuration of a tamis model") as raised:
+        Toy.from_pretrained(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_configuration_that_never_ends_is_not_waited_for(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    with pytest.raises(FileError, match="it is no regular file"):
+        Toy.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + "/b", "~nobody-of-this-name/b"])
+def test_a_directory_that_cannot_be_is_one_line(name: str) -> None:
+    with pytest.raises(FileError, match="no such directory"):
+        Toy.from_pretrained(name)

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,9 @@ def test_a_hostile_line_is_told_with_its_place(tmp_path: Path, line: str) -> Non
     file.write_text("\n" + line + "\n")
     with pytest.raises(FileError, match=r"bad\.jsonl:2: "):
         read_runs(file)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "runs.jsonl")
+    with pytest.raises(FileError, match="it is no regular file"):
+        read_runs(tmp_path / "runs.jsonl")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from tamis.core.errors import ConfigError, FileError
+from tamis.core.lightning import KeepEveryEpoch, Lesson
 from tamis.core.training import check_same, claim, quietly, read_checkpoint, trainer
 
 
@@ -74,3 +77,19 @@ def test_threads_random_numbers_and_the_log_are_as_before() -> None:
         assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert (torch.get_num_threads(), logger.level) == (threads, before[1])
+
+
+def test_a_checkpoint_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    def broken(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "last.ckpt").write_bytes(b"whole")
+    lesson = Lesson()
+    trainer: Any = SimpleNamespace(save_checkpoint=broken, should_stop=False)
+    with pytest.raises(FileError, match=r"last\.ckpt: cannot be written .*; make room"):
+        KeepEveryEpoch(tmp_path, lambda _: None).on_validation_end(trainer, lesson)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("last.ckpt", b"whole")]
+    trainer.save_checkpoint = lambda path: path.write_bytes(b"new")
+    KeepEveryEpoch(tmp_path, lambda _: None).on_validation_end(trainer, lesson)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("last.ckpt", b"new")]

@@ -160,7 +160,7 @@ def test_ratios_convert_as_tables_have_them() -> None:
         ({"modulations": ("BPSK", "QAM46")}, "'QAM46' has no constellation, so its limit is not known; did you mean"),
         ({"modulations": ("BPSK",)}, "modulations are ('BPSK',); expected at least two different names"),
         ({"modulations": ("BPSK", "BPSK")}, "modulations are ('BPSK', 'BPSK'); expected at least two different"),
-        ({"samples": 0}, "samples is 0, trials is 10 and samples_per_symbol is 8.0; expected at least 1, at least 1"),
+        ({"samples": 0}, "samples is 0, trials is 10 and samples_per_symbol is 8.0; expected 1 to 1000000"),
         ({"trials": 0}, "samples is 128, trials is 0 and"),
         ({"samples_per_symbol": float("nan")}, "samples is 128, trials is 10 and samples_per_symbol is nan;"),
     ],
@@ -170,6 +170,12 @@ def test_what_has_no_limit_is_refused_in_one_line(changes: dict[str, Any], told:
         alrt_limit(**{"modulations": LINEAR_CLASSES, "snr_db": 0.0, "trials": 10, "seed": 0, **changes})
     assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("snr_db", [np.nan, np.inf, -4000.0])
+def test_a_ratio_that_is_none_is_refused(snr_db: float) -> None:
+    with pytest.raises(ConfigError, match="expected -200 to 200"):
+        alrt_limit(LINEAR_CLASSES, snr_db, seed=0)
 
 
 @pytest.mark.parametrize("name", ["phase", "symbols"])

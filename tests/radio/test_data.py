@@ -1,9 +1,11 @@
 import hashlib
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,6 +70,47 @@ def test_reordering_classes_keeps_every_frames_class() -> None:
     frames = grid(3, 1, 2)
     turned = frames.reorder(("class 2", "class 0", "class 1"))
     assert [turned.classes[label] for label in turned.labels] == [frames.classes[label] for label in frames.labels]
+
+
+def test_frames_of_some_classes_are_numbered_as_a_model_numbers_them() -> None:
+    frames = replace(frames_of([0, 1, 1], [0.0, 0.0, 2.0]), classes=("QPSK", "16QAM"))
+    known = ("BPSK", "QAM16", "QPSK")
+    numbered = frames.reorder(known)
+    assert (numbered.labels.tolist(), numbered.classes) == ([2, 1, 1], known)
+    with pytest.raises(ConfigError, match="holds 16QAM, of which BPSK, QPSK knows nothing"):
+        frames.reorder(("BPSK", "QPSK"))
+
+
+@pytest.mark.parametrize("view", [np.asfortranarray, lambda a: a[::-1], lambda a: np.broadcast_to(a[:1], a.shape)])
+def test_frames_are_saved_as_they_are_whatever_lies_behind_them(view: Any, tmp_path: Path) -> None:
+    whole = grid(2, 2, 3)
+    frames = frames_of(view(whole.labels), view(whole.snr_db))
+    frames = replace(frames, iq=view(np.random.default_rng(0).normal(size=(12, 2, 16)).astype(np.float32)))
+    back = load(str(frames.save(tmp_path / "f.safetensors")))
+    for name in ("iq", "labels", "snr_db"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(frames, name))
+
+
+def test_frames_say_what_they_are_in_a_line() -> None:
+    assert repr(grid(2, 2, 3)) == "<12 frames of numbered: 2 classes, 2 samples each>"
+
+
+def test_frames_with_names_that_are_none_are_refused() -> None:
+    for classes in (("A", "A"), ("A\tB", "C")):
+        with pytest.raises(InputError, match="expected different names of plain text"):
+            replace(frames_of([0, 1], [0, 0]), classes=classes)
+    with pytest.raises(InputError, match="a signal-to-noise ratio is NaN"):
+        frames_of([0, 0], [0, np.nan])
+    with pytest.raises((InputError, jaxtyping.TypeCheckError), match="float64"):
+        Frames(np.zeros((1, 2, 16)), np.zeros(1, np.int64), np.zeros(1, np.float32), ("A", "B"), "x")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(ConfigError, match="neither a file nor a preset"):
+        load(name)
+    with pytest.raises(FileError, match="no such file"):
+        load(f"./{name}")
 
 
 def test_places_count_within_cells_in_the_order_given() -> None:

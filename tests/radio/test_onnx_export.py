@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from tests.radio.exported import lively, some_frames
 
 import tamis
-from tamis.core.errors import ConfigError, FileError, ShapeError
+from tamis.core.errors import ConfigError, FileError, InputError, ShapeError
 from tamis.radio.clst import ClST
 from tamis.radio.config import ClSTConfig, KDCNNConfig, KDMobileNetConfig
 from tamis.radio.evaluation import evaluate
@@ -135,6 +135,24 @@ def test_frames_that_a_file_was_not_made_for_are_refused(tmp_path: Path) -> None
         evaluate(classifier, frames.reorder(frames.classes[::-1]), method="kd-cnn")
     with pytest.raises(ConfigError, match="there are no frames"):
         evaluate(classifier, frames.take(np.zeros(len(frames), bool)), method="kd-cnn")
+
+
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
+    network = SMALL["kd-cnn"]()
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = torch.nan
+    with pytest.raises(InputError, match="holds NaN or infinity"):
+        export_onnx(network, tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("told", [{"samples": "64"}, {"classes": "[1, 2, 3]"}, {"classes": '["a", "b"]'}])
+def test_a_file_that_says_what_it_is_not_is_refused(told: dict[str, str], tmp_path: Path) -> None:
+    model = onnx.load(export_onnx(SMALL["kd-cnn"](), tmp_path / "a.onnx"))
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**known, **told})
+    onnx.save(model, tmp_path / "lying.onnx")
+    with pytest.raises(FileError, match=r"lying.onnx: not a network that tamis exported"):
+        OnnxClassifier(tmp_path / "lying.onnx")
 
 
 def test_a_batch_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_the_receipt_is_about_the_student(shrunk: tuple[list[Judged], Path]) -> 
     page = receipt(shrunk[0], splits(), "10KB", limit=None, command="tamis radio distill")
     taught, alone = (shrunk[0][number].run.metrics["accuracy"] for number in (1, 3))
     assert page.title == "A student within 10KB"
-    assert page.lead.startswith("kd-cnn fits at 0.25 times its usual width. ")
+    assert page.lead.startswith("kd-cnn fits with 0.25 of its usual width. ")
     assert f"{taught:.1%} of 48 frames with its teacher and on {alone:.1%} alone" in page.lead
     text = page.markdown()
     assert "## Where kd-cnn+skd errs" in text

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+from multiprocessing import get_context
 from typing import Any
 
 import jaxtyping
@@ -14,8 +17,8 @@ from scipy.special import j0
 from scipy.stats import binomtest, kstest, uniform
 from tests.radio.test_modulation import ROLLOFF, SYMBOL_ERROR, pulse
 
-from tamis.core.errors import ConfigError
-from tamis.radio import channel, modulation
+from tamis.core.errors import ConfigError, LimitError
+from tamis.radio import channel, modulation, signals
 from tamis.radio.config import PRESETS, RML2016_CLASSES, SignalConfig
 from tamis.radio.data import Frames
 from tamis.radio.modulation import CONSTELLATIONS, MODULATIONS
@@ -456,6 +459,23 @@ def test_what_makes_no_signal_is_refused_in_one_line(wanted: dict[str, Any], tol
         generate(**{"per_cell": 1, "seed": 0, **wanted})
     assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("wanted", [{"per_cell": 10**20}, {"per_cell": 10**6, "samples": 1_000_000}])
+def test_more_frames_than_memory_holds_are_refused_at_once(wanted: dict[str, Any]) -> None:
+    with pytest.raises(LimitError, match=r"frames take .* GB, the limit is 8\.0 GB"):
+        generate(**{"seed": 0, **wanted})
+
+
+def killed(chunk: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_frames", killed)
+    monkeypatch.setattr(signals, "get_context", lambda _: get_context("fork"))
+    with pytest.raises(LimitError, match="a worker process ended early"):
+        generate(per_cell=1, seed=0, workers=2)
 
 
 def test_a_misspelt_defect_is_refused() -> None:

@@ -35,6 +35,7 @@ from torch import nn
 from tamis.core.errors import ConfigError, FileError, TamisError, nearest, one_line
 
 FORMAT = 1
+_MAX_CONFIG_BYTES = 10_000_000
 _JSON_KINDS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _CARD_TEMPLATE = """---
@@ -64,6 +65,26 @@ def fingerprint(module: nn.Module, told: str = "") -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the `config.json` of a model directory, which may be anything.
+
+    Raises:
+        FileError: If it is missing, no regular file, larger than 10 MB, or no JSON object.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no regular file")
+        with path.open("rb") as file:
+            content = file.read(_MAX_CONFIG_BYTES + 1)
+        if len(content) > _MAX_CONFIG_BYTES:
+            raise ValueError(f"it is larger than {_MAX_CONFIG_BYTES} bytes")
+        return dict(json.loads(content.decode("utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise FileError(
+            f"{path}: not the configuration of a tamis model ({one_line(error)[:200]}); save the model again"
+        ) from error
 
 
 class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template=_CARD_TEMPLATE):
@@ -114,7 +135,11 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
 
     @classmethod
     def _find(cls, name: str | Path, revision: str | None) -> Path:
-        folder = Path(name).expanduser()
+        try:
+            folder = Path(name).expanduser()
+            folder.is_dir()
+        except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, or of nobody's home
+            raise FileError(f"{str(name)[:80]!r}: no such directory ({one_line(error)})") from error
         text = os.fspath(name)
         if isinstance(name, str) and "/" not in text and os.sep not in text:
             folder = (cls.shipped or Path("no shipped models")) / text
@@ -140,10 +165,10 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
 
     @classmethod
     def _read_config(cls, path: Path) -> Any:
+        saved = read_config(path)
         try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
             kind, name, values = saved["format"], saved["class"], dict(saved["config"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"{path}: not the configuration of a tamis model ({error!r}); save the model again"
             ) from error

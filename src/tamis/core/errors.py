@@ -83,11 +83,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     Of more than twenty the first twenty are named.
 
-    >>> nearest("widht", ["width", "height"])
+    >>> nearest("Widht", ["width", "height"])
     "did you mean 'width'?"
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    folded = {one.casefold(): one for one in names}
+    near = [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=1)]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names[:_NAMED])}{more}"
 

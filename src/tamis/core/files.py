@@ -38,6 +38,14 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
     return path
 
 
+def is_there(path: str | Path) -> bool:
+    """Say whether there is such a file or folder; a name that none can have is that of none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or NUL in it
+        return False
+
+
 def check_writable(*paths: str | Path) -> None:
     """Refuse, before work is spent on them, files that `write_whole` could not write. Nothing is made.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from tamis.core.errors import FileError, InputError
+from tamis.core.errors import FileError, InputError, one_line
 from tamis.core.results import source_state
 from tamis.core.training import BEST, LAST
 
@@ -103,12 +104,22 @@ class KeepEveryEpoch(pl.Callback):
         check_loss(outputs, trainer.global_step)
         self.report(trainer.global_step)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Keep the checkpoints, and see whether it is enough."""
         if pl_module.watched and pl_module.epochs_since_best() == 0:
-            trainer.save_checkpoint(self.folder / BEST)
-        trainer.save_checkpoint(self.folder / LAST)
+            self._keep(trainer, BEST)
+        self._keep(trainer, LAST)
         trainer.should_stop = self._enough(pl_module)
+
+    def _keep(self, trainer: Any, name: str) -> None:
+        """Keep a checkpoint, whole or not at all: Lightning's own way is none if temporary files lie elsewhere."""
+        part = self.folder / f".{name}"
+        try:
+            trainer.save_checkpoint(part)
+            os.replace(part, self.folder / name)
+        except (OSError, RuntimeError) as error:
+            part.unlink(missing_ok=True)
+            raise FileError(f"{self.folder / name}: cannot be written ({one_line(error)}); make room") from error
 
     def _enough(self, lesson: Lesson) -> bool:
         return self.patience is not None and lesson.epochs_since_best() >= self.patience

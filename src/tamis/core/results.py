@@ -264,6 +264,8 @@ def read_runs(path: str | Path) -> list[Run]:
         FileError: If it cannot be read or a line is no result; the message names file and line.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError("it is no regular file")  # a pipe would be waited for
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{path}: cannot be read ({error}); expected a file of result lines") from error

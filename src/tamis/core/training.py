@@ -39,7 +39,7 @@ def check_same(folder: Path, told: Mapping[str, Any], *, whole: bool = False) ->
         raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
     try:
         known = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise FileError(f"{file}: not the description of a training; give another folder") from error
     here = json.loads(json.dumps(told))
     for name in sorted(here.keys() | (known.keys() if whole else set())):

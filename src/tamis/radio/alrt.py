@@ -106,11 +106,13 @@ def alrt_limit(
             )
     if len(set(modulations)) != len(modulations) or len(modulations) < 2:
         raise ConfigError(f"modulations are {tuple(modulations)}; expected at least two different names")
-    if samples < 1 or trials < 1 or not samples_per_symbol > 0:
+    if not (1 <= samples <= 1_000_000 and trials >= 1 and 1 <= samples_per_symbol <= 1_000_000):
         raise ConfigError(
             f"samples is {samples}, trials is {trials} and samples_per_symbol is {samples_per_symbol}; "
-            "expected at least 1, at least 1 and more than 0"
+            "expected 1 to 1000000, at least 1 and 1 to 1000000"
         )
+    if not -200 <= snr_db <= 200:
+        raise ConfigError(f"snr_db is {snr_db}; expected -200 to 200")
     check_choice("phase", phase, Phase)
     check_choice("symbols", symbols, Symbols)
     if symbols == "tight":
@@ -147,9 +149,10 @@ def limit_of(frames: Frames, *, phase: Phase = "known") -> dict[str, float] | No
 
     Returns:
         The limit with the symbols of a frame known and all classes that are not linear told without error; None if
-        fewer than two classes are linear.
+        fewer than two classes are linear. Classes without a frame do not count.
     """
-    linear = [name for name in frames.classes if name in CONSTELLATIONS]
+    present = [frames.classes[label] for label in np.unique(frames.labels)]
+    linear = [name for name in present if name in CONSTELLATIONS]
     if len(linear) < 2:
         return None
     samples, per_symbol = frames.samples, frames.samples_per_symbol
@@ -158,7 +161,7 @@ def limit_of(frames: Frames, *, phase: Phase = "known") -> dict[str, float] | No
     with progress("computing the limit", total=len(snrs)) as advance:
         for done, snr in enumerate(snrs, start=1):
             limit = alrt_limit(linear, float(snr), samples=samples, samples_per_symbol=per_symbol, phase=phase, seed=0)
-            limits[f"{snr:g}"] = limit.among(len(frames.classes))
+            limits[f"{snr:g}"] = limit.among(len(present))
             advance(done)
     return limits
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 REACH = 16
 """How many samples to either side a fractional delay looks, beyond the delay itself."""
 _SINUSOIDS = 8
-_DENSE = 4096  # samples up to which cubics are drawn by one matrix product, which is the faster way and the larger
+_DENSE = 2**18  # numbers of a matrix up to which cubics are drawn by one product, which is faster and takes more memory
 _STILL, _STRAIGHT = 1e-3, 0.1  # radians in a frame up to which a fading gain is a constant, or a straight line
 _STEP = 0.45  # radians between the points at which a fading gain is computed; cubics between are good to -60 dB
 
@@ -68,7 +68,7 @@ def doppler_gain(
 def _cubic(known: Complex64[np.ndarray, "frames points"], samples: int) -> Complex64[np.ndarray, "frames samples"]:
     """Draw cubics through evenly spread points, of which one lies before the first sample and one behind the last."""
     drawn: Complex64[np.ndarray, "frames samples"]
-    if samples <= _DENSE:
+    if known.shape[1] * samples <= _DENSE:
         drawn = known @ _cubics(known.shape[1], samples)
         return drawn
     left, weights = _lagrange(known.shape[1], samples)

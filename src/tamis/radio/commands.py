@@ -41,6 +41,8 @@ class DataOptions:
 
     data: str = "rml2016"
     """A preset of the generator (rml2016, rml22, default, clean), or a file: of a known data set, or generated."""
+    classes: str | None = None
+    """Only these classes, separated by commas, as the file or preset calls them."""
     per_cell: Count | None = None
     """Frames for each class and signal-to-noise ratio; 200 of a preset, all of a file."""
     data_seed: int = 0
@@ -52,7 +54,8 @@ class DataOptions:
         """Generate or read."""
         from tamis.radio.data import load
 
-        return load(self.data, per_cell=self.per_cell, seed=self.data_seed)
+        classes = None if self.classes is None else _parts(self.classes)
+        return load(self.data, per_cell=self.per_cell, seed=self.data_seed, classes=classes)
 
     def splits(self, classes: Sequence[str] | None = None) -> Splits:
         """Generate or read, number the classes as a model does, and split."""
@@ -232,13 +235,15 @@ def distill(
         teacher: A shipped name, a model directory or a Hub id.
         student: Which network is to be made as wide as the budget allows.
         budget: Bytes of the int8 ONNX file, such as 50KB, or processor time for one frame in it, such as 2ms.
-        out: Folder: the student in skd/, the one trained alone in alone/, skd/model.int8.onnx, and the report.
+        out: Folder: the student in skd/ with model.int8.onnx, the one trained alone in alone/, the teacher's logits,
+            the report (index.html) and the result lines (runs.jsonl).
         options: Which frames.
         recipe: How both are trained.
         skd: How the teacher enters the loss.
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
+    from tamis.core.files import check_writable, write_whole
     from tamis.core.results import json_array
     from tamis.radio import bench
     from tamis.radio.alrt import limit_of
@@ -247,14 +252,16 @@ def distill(
     from tamis.radio.shrink import receipt, shrink, spending
 
     spending(budget)
+    check_writable(out / "runs.jsonl", out / "index.html")
     tutor = load_network(teacher)
     options.caution()
     splits = options.splits(tutor.classes)
     name = next(iter(_labels(teacher, student)))
     judged = shrink(tutor, name, student, budget, splits, recipe, skd, out=out, device=device)
     width = judged[1].run.config["width"]
-    print(f"tamis: {student} of {width:g} times its usual width is the widest within {budget}", file=sys.stderr)
+    print(f"tamis: the widest {student} within {budget} has {width:g} of its usual width", file=sys.stderr)
     told = ["--teacher", teacher, "--student", student, "--budget", budget, *changed(options, recipe, skd)]
+    told += ["--out", str(out)]
     page = receipt(
         judged,
         splits,
@@ -262,6 +269,7 @@ def distill(
         limit=limit_of(splits.test) if options.generated else None,
         command=shlex.join(["tamis", "radio", "distill", *map(_public, told)]),
     )
+    write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
     written = page.write(out / "index.html")
     if json:
         print(json_array(one.run for one in judged))
@@ -296,7 +304,7 @@ def evaluate_models(
         json: Print the result lines as a JSON array.
     """
     from tamis.core.errors import ConfigError
-    from tamis.core.files import write_whole
+    from tamis.core.files import check_writable, write_whole
     from tamis.core.progress import progress
     from tamis.core.results import json_array, read_runs
     from tamis.radio import bench
@@ -322,9 +330,11 @@ def evaluate_models(
                 f"{name}: knows {', '.join(classifier.classes)}; {models[0]} knows {', '.join(classes)}; "
                 "judge them one at a time"
             )
+    check_writable(out / "runs.jsonl", out / "index.html")
     options.caution()
-    everyone = options.frames().reorder(classes)
+    everyone = options.frames()
     findings = audit(everyone)
+    everyone = everyone.reorder(classes)
     frames = calibration = everyone
     if not everything:
         splits = split(everyone, options.split)
@@ -341,6 +351,7 @@ def evaluate_models(
             advance(done)
     flags = [*(["--all-frames"] if everything else []), *(["--cost"] if cost else [])]
     flags += ["--lines", _public(str(lines))] if lines else []
+    flags += ["--out", _public(str(out))]
     page = report_on(
         judged,
         frames,

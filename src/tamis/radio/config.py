@@ -41,10 +41,10 @@ class NetworkConfig:
         for field in dataclasses.fields(self):
             if isinstance(value := getattr(self, field.name), list):
                 object.__setattr__(self, field.name, tuple(value))
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ConfigError(f"classes are {self.classes}; expected at least two different names")
-        if self.samples < 16:
-            raise ConfigError(f"samples is {self.samples}; expected at least 16")
+        names = [name for name in self.classes if isinstance(name, str) and name.isprintable()]
+        if not 2 <= len(set(names)) == len(self.classes) <= 1000:
+            raise ConfigError(f"classes are {str(self.classes)[:200]}; expected 2 to 1000 different plain names")
+        check_range(self, 16, 1_000_000, "samples")
         if not 0 < self.samples_per_symbol < math.inf:
             raise ConfigError(f"samples_per_symbol is {self.samples_per_symbol}; expected a number above 0")
         check_choice("normalisation", self.normalisation, Normalisation)
@@ -194,11 +194,17 @@ def _scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
     return tuple(max(4, 4 * round(width * factor / 4)) for width in widths)
 
 
+_MOST, _STAGES, _BLOCKS = 1024, 16, 64  # of what a file may ask for; ClST-L has 384, 3 and 13
+
+
 def _check_counts(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if min(value if isinstance(value, tuple) else (value,), default=0) < 1:
-            raise ConfigError(f"{name} is {value}; expected at least 1")
+        counts = value if isinstance(value, tuple) else (value,)
+        if not counts or not all(isinstance(count, int) and 1 <= count <= _MOST for count in counts):
+            raise ConfigError(f"{name} is {value}; expected whole numbers from 1 to {_MOST}")
+        if len(counts) > _STAGES or (name == "depths" and sum(counts) > _BLOCKS):
+            raise ConfigError(f"{name} is {value}; expected at most {_STAGES} stages and {_BLOCKS} blocks")
 
 
 Defect = Literal["snr", "l1", "ssb", "transients", "silence"]
@@ -433,14 +439,10 @@ class SKDConfig:
 
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
-        if not (
-            0 <= self.weight <= 1
-            and 0 < self.temperature < math.inf
-            and 0 <= self.feature_weight < math.inf
-            and self.views >= 1
-        ):
+        if not (0 <= self.weight <= 1 and 0 < self.temperature <= 1000 and 0 <= self.feature_weight < math.inf):
             raise ConfigError(
-                f"weight {self.weight}, temperature {self.temperature}, feature_weight {self.feature_weight}, "
-                f"views {self.views}; expected a weight from 0 to 1, a temperature above 0, at least 0 and at least 1"
+                f"weight {self.weight}, temperature {self.temperature}, feature_weight {self.feature_weight}; "
+                "expected a weight from 0 to 1, a temperature above 0 and up to 1000, and at least 0"
             )
+        check_range(self, 1, 1024, "views")
         check_choice("gate", self.gate, get_type_hints(SKDConfig)["gate"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tamis.core.errors import ConfigError, InputError, ShapeError, check_choice, nearest
-from tamis.core.files import write_whole
+from tamis.core.files import is_there, write_whole
 from tamis.core.seed import generator
 from tamis.radio.config import PRESETS, How
 
@@ -44,6 +45,14 @@ class Frames:
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together, labels without a class, and samples that are no numbers."""
         n = len(self.iq)
+        kinds = {"iq": np.float32, "labels": np.int64, "snr_db": np.float32, "groups": np.int64}
+        for field, kind in kinds.items():
+            array = getattr(self, field)
+            if not (isinstance(array, np.ndarray) and array.dtype == kind) and (field, array) != ("groups", None):
+                told = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                raise InputError(f"{self.name}: {field} is {told}; expected an array of {kind.__name__}")
+        if len(set(self.classes)) != len(self.classes) or not all(name.isprintable() for name in self.classes):
+            raise InputError(f"{self.name}: classes are {self.classes!r}; expected different names of plain text")
         if self.iq.ndim != 3 or self.iq.shape[1] != 2:
             raise ShapeError(
                 f"{self.name}: iq has shape {self.iq.shape}; expected (frames, 2, samples): I and Q are rows"
@@ -55,11 +64,16 @@ class Frames:
         if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             raise InputError(f"{self.name}: labels reach {self.labels.max()}; expected 0 to {len(self.classes) - 1}")
         bad = ~np.isfinite(self.iq).all(axis=(1, 2))
+        if not np.isfinite(self.snr_db).all():
+            raise InputError(f"{self.name}: a signal-to-noise ratio is NaN or infinite")
         if bad.any():
             raise InputError(f"{self.name}: frame {bad.argmax()} and {bad.sum() - 1} others hold NaN or infinity")
 
     def __len__(self) -> int:
         return len(self.iq)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} frames of {self.name}: {len(self.classes)} classes, {self.samples} samples each>"
 
     @property
     def samples(self) -> int:
@@ -85,15 +99,17 @@ class Frames:
         return replace(self, iq=self.iq[index], labels=self.labels[index], snr_db=self.snr_db[index], groups=groups)
 
     def reorder(self, classes: Sequence[str]) -> Frames:
-        """Renumber the labels for another order of the same classes.
+        """Renumber the labels as a list of classes has them, which may hold more; 16QAM and QAM16 are one.
 
         Raises:
-            ConfigError: If the classes are not the same ones.
+            ConfigError: If a class of the frames is not in the list.
         """
-        if sorted(classes) != sorted(self.classes):
-            strange = sorted(set(self.classes) ^ set(classes))
-            raise ConfigError(f"{self.name}: classes differ in {', '.join(strange)}; {nearest(strange[0], classes)}")
-        order = np.array([list(classes).index(name) for name in self.classes], dtype=np.int64)
+        known = {_spelt(name): number for number, name in enumerate(classes)}
+        if strange := [name for name in self.classes if _spelt(name) not in known]:
+            raise ConfigError(
+                f"{self.name}: holds {', '.join(strange)}, of which {', '.join(classes)} knows nothing; leave those out"
+            )
+        order = np.array([known[_spelt(name)] for name in self.classes], dtype=np.int64)
         return replace(self, labels=order[self.labels], classes=tuple(classes))
 
     def save(self, path: str | Path) -> Path:
@@ -110,11 +126,15 @@ class Frames:
         """
         from safetensors.numpy import save
 
-        arrays = {"iq": self.iq, "labels": self.labels, "snr_db": self.snr_db}
-        if self.groups is not None:
-            arrays["groups"] = self.groups
+        columns = {"iq": self.iq, "labels": self.labels, "snr_db": self.snr_db, "groups": self.groups}
+        arrays = {name: np.ascontiguousarray(column) for name, column in columns.items() if column is not None}
         about = {"classes": self.classes, "name": self.name, "samples_per_symbol": self.samples_per_symbol}
         return write_whole(path, save(arrays, {"frames": json.dumps(about)}))
+
+
+def _spelt(name: str) -> str:
+    """Spell QAM and PAM as RML2016 does: 16QAM becomes QAM16."""
+    return re.sub(r"^(\d+)(QAM|PAM)$", r"\2\1", name)
 
 
 class Splits(NamedTuple):
@@ -156,7 +176,7 @@ def load(
         chosen = {"modulations": classes, "snrs_db": snrs_db}
         changes: dict[str, Any] = {field: tuple(values) for field, values in chosen.items() if values is not None}
         return generate(source, per_cell=200 if per_cell is None else per_cell, seed=seed, **changes)
-    if isinstance(source, str) and "/" not in source and not Path(source).exists():
+    if isinstance(source, str) and "/" not in source and not is_there(source):
         raise ConfigError(f"{source!r} is neither a file nor a preset of the generator; {nearest(source, PRESETS)}")
     from tamis.radio.radioml import read
 
@@ -188,7 +208,7 @@ def split(
         frames of a part are not shuffled.
     """
     check_choice("how", how, How)
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ConfigError(f"fractions are {fractions}; expected three numbers above 0 that add up to 1")
     if how == "group":
         part = _by_group(frames, fractions, seed)

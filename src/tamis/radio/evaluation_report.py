@@ -187,7 +187,14 @@ def snr_picture(runs: Sequence[Run], limit: Mapping[str, float] | None) -> Pictu
                 axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
         if limit:
             x = sorted(float(snr) for snr in limit)
-            axes.plot(x, [limit[f"{snr:g}"] for snr in x], "--", color=_GREY, marker="", label="limit (ALRT)")
+            axes.plot(
+                x,
+                [limit[f"{snr:g}"] for snr in x],
+                "--",
+                color=_GREY,
+                marker="",
+                label="limit (ALRT), other classes as told",
+            )
         axes.set(xlabel="signal-to-noise ratio, dB", ylabel="accuracy", ylim=(0, 1.02))
         axes.locator_params(axis="x", integer=True)
         figure.legend(loc="outside lower left", ncols=3, fontsize="small")
@@ -238,7 +245,8 @@ def _front_picture(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: written(x)))
         axes.xaxis.set_minor_locator(NullLocator())
         _name(axes, points, steps)
-        picture = Picture.of(figure, f"Accuracy against {axis}")
+        said = "The line joins the models that nothing smaller or faster beats."
+        picture = Picture.of(figure, f"Accuracy against {axis}", said)
         pyplot.close(figure)
     return picture
 

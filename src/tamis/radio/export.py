@@ -12,7 +12,7 @@ import numpy as np
 from tamis.core.errors import ConfigError, one_line
 from tamis.core.report import Cell, Table, size
 from tamis.radio.c_export import export_c
-from tamis.radio.c_run import run_cortex_m, run_host
+from tamis.radio.c_run import FASTEST, run_cortex_m, run_host
 from tamis.radio.data import Frames
 from tamis.radio.evaluation import logits
 from tamis.radio.kdcnn import KDCNN
@@ -88,7 +88,7 @@ def _in_c(
         host = run_host(made, test.iq)
     except ConfigError as error:
         return Exported(f"C {kind}", str(made.source), length, None, None, f"not run: {one_line(error)}; {_SOURCE}")
-    note = f"here {host.seconds * 1e6:.0f} µs a frame"
+    note = f"here {host.seconds * 1e6:.0f} µs a frame (gcc {' '.join(FASTEST)})"
     try:
         device = run_cortex_m(made, test.iq[:_CORTEX_FRAMES])
         length = device.flash_bytes
@@ -119,4 +119,4 @@ def table(forms: Sequence[Exported]) -> Table:
     for one in forms:
         lost = None if one.accuracy is None else f"{100 * (one.accuracy - first):+.2f}"
         rows.append([one.form, size(one.bytes), one.accuracy, lost, one.agreement, one.note])
-    return Table(["form", "size", "accuracy", "points", "agreement", "measured"], rows)
+    return Table(["form", "size", "accuracy", "change, points", "agreement", "measured"], rows)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tamis.core.errors import ConfigError, FileError, nearest
+from tamis.core.errors import ConfigError, FileError, nearest, one_line
 from tamis.radio.baselines import config as baselines
 from tamis.radio.config import ClSTConfig, KDCNNConfig, KDMobileNetConfig, NetworkConfig
 
@@ -63,7 +62,10 @@ def build(name: str, *, seed: int, **changes: Any) -> Network:
     if name not in NETWORKS:
         raise ConfigError(f"{name!r} is no network; {nearest(name, NETWORKS)}")
     kind, configure = NETWORKS[name]
-    config = configure(**changes)
+    try:
+        config = configure(**changes)
+    except TypeError as error:
+        raise ConfigError(f"{name}: {one_line(error)}") from error
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "weights"))
         network: Network = _class(kind)(config)
@@ -80,15 +82,16 @@ def load_network(name: str | Path) -> Network:
         ConfigError: If there is no such model, or it is none of the networks of this package.
         FileError: If the directory or a file in it is missing or damaged.
     """
-    from tamis.core.checkpoint import CONFIG
+    from tamis.core.checkpoint import CONFIG, read_config
     from tamis.radio.network import Network
 
+    if str(name).endswith(".onnx"):
+        raise ConfigError(f"{name}: an exported network; give the directory of the model that it was exported from")
     folder = Network._find(name, None)
-    try:
-        kind = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["class"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{folder / CONFIG}: not the configuration of a tamis model ({error!r})") from error
-    if not isinstance(kind, str) or kind not in _CLASSES:
+    kind = read_config(folder / CONFIG).get("class")
+    if kind is None:
+        raise FileError(f"{folder / CONFIG}: not the configuration of a tamis model (it names no class)")
+    if kind not in _CLASSES:
         raise ConfigError(f"{folder / CONFIG}: a {kind}; expected one of {', '.join(_CLASSES)}")
     network: Network = _class(kind).from_pretrained(folder)
     return network

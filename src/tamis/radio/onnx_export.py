@@ -23,7 +23,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import tamis
-from tamis.core.errors import ConfigError, FileError, ShapeError, one_line
+from tamis.core.errors import ConfigError, FileError, InputError, ShapeError, one_line
 from tamis.core.files import write_whole
 from tamis.radio.calibration import calibration_frames
 from tamis.radio.network import Network
@@ -58,10 +58,14 @@ def export_onnx(
     Raises:
         ConfigError: If the batch is below 1, or there are no calibration frames.
         FileError: If it cannot be written.
+        InputError: If a weight is NaN or infinite.
         ShapeError: If the calibration frames are not as long as the network's.
     """
     if batch is not None and batch < 1:
         raise ConfigError(f"batch is {batch}; expected at least 1, or None for any")
+    for name, weight in network.state_dict().items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise InputError(f"{name} of the network holds NaN or infinity; train anew")
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / "network.onnx"
         _trace(network, file, batch)
@@ -180,6 +184,11 @@ class OnnxClassifier:
             self.classes = tuple(json.loads(self.metadata["classes"]))
             self.samples = int(self.metadata["samples"])
             self._batch = self._session.get_inputs()[0].shape[0]
+            if self._batch == 0 or not all(isinstance(name, str) for name in self.classes):
+                raise ValueError("a batch of no frames, or classes without names")
+            got = self(torch.zeros(1, 2, self.samples)).shape
+            if got != (1, len(self.classes)):
+                raise ValueError(f"it gives {tuple(got)} for a frame of {len(self.classes)} classes")
         except Exception as error:  # ONNX Runtime raises whatever a damaged file leads it to
             raise FileError(
                 f"{path}: not a network that tamis exported ({one_line(error)}); export it again"

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError, TamisError, nearest, one_line
+from tamis.core.files import is_there
 from tamis.radio import safe_pickle
 from tamis.radio.config import RML2016_CLASSES
 from tamis.radio.data import Frames, places
@@ -61,6 +62,8 @@ _PACKED = {
 _PICKLES = (b"\x80", b"(d", b"(l", b"}", b"]")
 _DAMAGE = (OSError, RuntimeError, KeyError, IndexError, TypeError, ValueError, OverflowError)
 _MAX_FRAMES = 50_000_000
+_MAX_CLASSES, _MAX_RATIOS = 1_000, 10_000
+_MAX_BLOCK_BYTES = 2**29
 _BLOCK = 4096
 
 
@@ -128,6 +131,11 @@ def _chosen(
         raise FileError(f"{path}: a signal-to-noise ratio is no number; get the file again")
     wanted = [table.classes.index(name) for name in _known(path, "class", classes, table.classes)]
     levels, level = np.unique(table.snr_db, return_inverse=True)
+    if len(table.classes) > _MAX_CLASSES or len(levels) > _MAX_RATIOS:
+        raise LimitError(
+            f"{path}: {len(table.classes)} classes and {len(levels)} signal-to-noise ratios; the limits are "
+            f"{_MAX_CLASSES} and {_MAX_RATIOS}"
+        )
     levels_wanted = _known(path, "signal-to-noise ratio", snrs_db, levels.tolist())
     kept = np.isin(table.labels, wanted) & np.isin(table.snr_db, np.array(levels_wanted, np.float32))
     if limit_per_cell is not None:
@@ -170,8 +178,9 @@ def _known(path: str | Path, what: str, wanted: Sequence[Any] | None, there: Seq
 @contextmanager
 def _opened(path: Path, max_bytes: int) -> Iterator[_Table]:
     """Open a file of any known kind and read its labels."""
-    if not path.is_file():
-        raise FileError(f"{path}: {'a folder; give a file in it' if path.is_dir() else 'no such file; check the path'}")
+    if not (is_there(path) and path.is_file()):
+        folder = is_there(path) and path.is_dir()
+        raise FileError(f"{path}: {'a folder; give a file in it' if folder else 'no such file; check the path'}")
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:
@@ -404,10 +413,11 @@ def _fetch(source: Any, rows: NDArray[np.int64], samples: int, *, time_first: bo
     """Read ascending rows, run by run."""
     iq = np.empty((len(rows), 2, samples), np.float32)
     ends = np.flatnonzero(np.diff(rows, append=-2) != 1) + 1
+    step = max(1, min(_BLOCK, _MAX_BLOCK_BYTES // (16 * samples)))  # of at most float64
     start = 0
     for end in ends.tolist():
-        for low in range(start, end, _BLOCK):
-            high = min(low + _BLOCK, end)
+        for low in range(start, end, step):
+            high = min(low + step, end)
             block = source[rows[low] : rows[high - 1] + 1]
             iq[low:high] = block.transpose(0, 2, 1) if time_first else block
         start = end

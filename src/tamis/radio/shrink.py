@@ -110,7 +110,7 @@ def receipt(
     page = report_on(judged, data.test, about=taught.run.method, limit=limit, findings=found, command=command)
     page.title = f"A student within {budget}"
     page.lead = (
-        f"{alone.run.method} fits at {taught.run.config['width']:g} times its usual width. It is right on "
+        f"{alone.run.method} fits with {taught.run.config['width']:g} of its usual width. It is right on "
         f"{taught.run.metrics['accuracy']:.1%} of {len(data.test):,} frames with its teacher and on "
         f"{alone.run.metrics['accuracy']:.1%} alone; the teacher is on {teacher.run.metrics['accuracy']:.1%}."
     )

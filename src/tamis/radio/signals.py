@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tamis.core.errors import ConfigError, nearest
+from tamis.core.errors import ConfigError, LimitError, nearest
 from tamis.core.seed import generator
 from tamis.radio import channel, modulation
 from tamis.radio.config import PRESETS, SignalConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 _CHUNK_SAMPLES = 2**20
+_MAX_BYTES = 8_000_000_000  # of all frames, as of those that are read
 _TRANSIENT_SHARE, _SILENT_SHARE = 0.05, 0.2
 
 
@@ -46,6 +48,7 @@ def generate(
 
     Raises:
         ConfigError: If there is no such preset or field, or a value makes no signal.
+        LimitError: If the frames would take more than 8 GB, or a worker process was killed.
 
     Source:
         Signal-to-noise ratio: mean signal power over mean noise power in the whole sampled band, the signal measured on
@@ -59,8 +62,14 @@ def generate(
         modulation.check_modulation(name)
     if per_cell < 1 or workers < 1:
         raise ConfigError(f"per_cell is {per_cell} and workers is {workers}; expected at least 1 of each")
+    if not isinstance(seed, int):
+        raise ConfigError(f"seed is {seed!r}; expected a whole number")
     cells = [(name, snr) for name in config.modulations for snr in config.snrs_db]
     total = len(cells) * per_cell
+    if (needed := total * 2 * config.samples * 4) > _MAX_BYTES:
+        raise LimitError(
+            f"{total} frames take {needed / 1e9:.1f} GB, the limit is {_MAX_BYTES / 1e9:.1f} GB; make fewer at a time"
+        )
     iq = np.empty((total, 2, config.samples), np.float32)
     size = max(1, min(_CHUNK, _CHUNK_SAMPLES // config.samples))
     chunks = [
@@ -103,8 +112,14 @@ def _map(chunks: list[tuple[Any, ...]], workers: int) -> Iterator[NDArray[np.flo
     if workers == 1:
         yield from map(_frames, chunks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_frames, chunks, chunksize=8)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(_frames, chunks, chunksize=8)
+    except BrokenProcessPool as error:
+        raise LimitError(
+            "a worker process ended early: the system killed it, often for want of memory, or the script that called "
+            "lacks its guard, if __name__ == '__main__'; take workers=1"
+        ) from error
 
 
 def _frames(chunk: tuple[SignalConfig, str, int, int, int, int, int]) -> Float32[np.ndarray, "frames 2 samples"]:

@@ -11,13 +11,14 @@ int main(int argc, char **argv)
     static float iq[2 * ${NAME}_SAMPLES], logits[${NAME}_CLASSES];
     FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
     unsigned long frames = 0;
+    size_t got;
     clock_t ticks = 0;
 
     if (!file) {
         fprintf(stderr, "usage: $name FILE: a file of frames of %d samples as float32, I then Q\n", ${NAME}_SAMPLES);
         return 2;
     }
-    while (fread(iq, sizeof iq, 1, file) == 1) {
+    while ((got = fread(iq, 1, sizeof iq, file)) == sizeof iq) {
         const clock_t start = clock();
         const int best = ${name}_classify(iq, logits);
 
@@ -29,6 +30,10 @@ int main(int argc, char **argv)
         printf("\n");
     }
     fclose(file);
+    if (got) {
+        fprintf(stderr, "$name: %s: ends within frame %lu\n", argv[1], frames);
+        return 2;
+    }
     fprintf(stderr, "%lu frames, %.1f ticks each\n", frames, frames ? (double)ticks / (double)frames : 0.0);
     return 0;
 }
