@@ -8,12 +8,14 @@ is in two of them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from debian_sounds import sonic_pi, tuxpaint
 from tamis.audio.data import Collection, load
-from tamis.audio.debian_sounds import sonic_pi, tuxpaint
 from tamis.audio.encoders import SoundEncoder, TextEncoder
 from tamis.audio.latents import Encoded, encode, of_collection, of_mixtures
 from tamis.audio.mixtures import PHRASES, Clip, ComposeConfig, clips_of, compose
@@ -84,8 +86,11 @@ def parts(
 ) -> Iterator[tuple[str, Encoded]]:
     """Encode a split, or read what was encoded before: "mixtures", "esc10" and, to train, "packages"."""
     wanted = ["mixtures", "esc10"] + (["packages"] if split == "train" and others(roots, split) else [])
+    heard = [collection.dataset for collection in (esc10(roots, split), *others(roots, split))]
+    told = [heard, asdict(COMPOSE), MIXTURES[split], SEEDS[split], sound.fingerprint, text.fingerprint]
+    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     for part in wanted:
-        file = cache / f"{part}-{split}-latents-{sound.fingerprint}-{text.fingerprint}.safetensors"
+        file = cache / f"{part}-{split}-latents-{key}.safetensors"
         if not file.exists():
             if part == "mixtures":
                 mixtures = compose(clips(roots, split), MIXTURES[split], COMPOSE, seed=SEEDS[split])

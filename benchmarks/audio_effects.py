@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lines import fail, parser
+from lines import append, check, fail, parser
 from tamis.core.errors import TamisError, one_line
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     roots = Roots(told.esc10, told.sonic_pi, told.tuxpaint)
     torch.set_num_threads(1)
     try:
+        if told.write:
+            check("audio/retrieval", parts=["effects"])
         recordings = clips(roots, "train")
 
         def heard() -> Iterator[Sound]:
@@ -77,7 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         space, run = fit(train, sets["mixtures-val"], CLSRLoss(), recipe, space=space, out=told.out / "space")
         halve(told.out / "space" / "model.safetensors")
         for name in ("mixtures-test", "esc10-test"):
-            print(name, evaluate(space, sets[name], method="effects", config=run.config).metrics)
+            line = evaluate(
+                space, sets[name], method="effects", config={**run.config, "part": "effects"}, seconds=run.seconds
+            )
+            print(name, line.metrics)
+            if told.write:
+                append(line)
     except TamisError as error:
         return fail("audio_effects", one_line(error), error.exit_code)
     return 0

@@ -46,6 +46,7 @@ COMPARED = (PLAIN, "clsr")
 def losses(out: Path, sets: dict[str, Encoded], names: Sequence[str]) -> list[Run]:
     """Train every loss, and write the report of all."""
     from tamis.audio.ablation import ablate, report_on, summary
+    from tamis.audio.evaluation import baselines
 
     tests = {"mixtures": sets["mixtures-test"], "esc10": sets["esc10-test"]}
     trials = ablate(sets["train"], sets["mixtures-val"], tests, losses=names, seeds=SEEDS, config=RECIPE, out=out)
@@ -60,7 +61,8 @@ def losses(out: Path, sets: dict[str, Encoded], names: Sequence[str]) -> list[Ru
             if test == "esc10":
                 line = with_classes(line, out, own, plain, encoded)
             runs += [trial.run for trial in own] + [line]
-        runs += baselines(encoded)
+        for line, _ in baselines(encoded):
+            runs.append(replace(line, config={**line.config, "headline": True}))
     return runs
 
 
@@ -99,11 +101,10 @@ def with_classes(line: Run, out: Path, own: Sequence[Trial], plain: Sequence[Tri
         np.stack([class_ranking(trained(out, trial.method, trial.seed), encoded).average_precision for trial in trials])
         for trials in (own, plain or own)
     )
+    asked, _ = phrases_of(encoded)
     metrics, intervals = {"class_map_at_10": float(found.mean())}, {}
     if own[0].method != PLAIN and plain:
-        metrics["class_map_at_10_gain"], intervals["class_map_at_10_gain"] = gain_over(
-            found, known, np.repeat(np.arange(found.shape[1] // 3), 3)
-        )
+        metrics["class_map_at_10_gain"], intervals["class_map_at_10_gain"] = gain_over(found, known, np.array(asked))
     return replace(line, metrics=line.metrics | metrics, intervals=line.intervals | intervals)
 
 
@@ -115,36 +116,20 @@ def gain_over(better: np.ndarray, worse: np.ndarray, groups: np.ndarray) -> tupl
     return difference.mean, [difference.low, difference.high]
 
 
+def phrases_of(encoded: Encoded) -> tuple[list[str], list[str]]:
+    """Give every phrase of every class of ESC-10: the classes, and the phrases."""
+    from tamis.audio.mixtures import PHRASES
+
+    pairs = [(label, phrase) for label in sorted({one[0] for one in encoded.labels}) for phrase in PHRASES[label]]
+    return [label for label, _ in pairs], [phrase for _, phrase in pairs]
+
+
 def class_ranking(space: JointSpace, encoded: Encoded) -> Ranking:
     """Rank the sounds of ESC-10 for every phrase of its classes."""
     from tamis.audio.evaluation import classes
-    from tamis.audio.mixtures import PHRASES
 
-    labels = [one[0] for one in encoded.labels]
-    wanted = [label for label in sorted(set(labels)) for _ in PHRASES[label]]
-    said = [phrase for label in sorted(set(labels)) for phrase in PHRASES[label]]
-    return classes(space.embed(encoded)[0], labels, space.encode_text(said), wanted)
-
-
-def baselines(encoded: Encoded) -> list[Run]:
-    """Give the lines of random ranking and of a search in file names."""
-    from tamis.audio.evaluation import chance, file_names
-
-    runs = []
-    for method, found in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
-        runs.append(
-            Run.measured(
-                "audio/retrieval",
-                method,
-                dataset=encoded.dataset,
-                split="test",
-                n=len(encoded.captions),
-                metrics={**found.metrics(), "sounds": len(encoded)},
-                config={"headline": True},
-                seconds=0.0,
-            )
-        )
-    return runs
+    wanted, said = phrases_of(encoded)
+    return classes(space.embed(encoded)[0], [one[0] for one in encoded.labels], space.encode_text(said), wanted)
 
 
 def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
@@ -156,6 +141,7 @@ def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
     from tamis.audio.ablation import trained
     from tamis.audio.encoders import load_sound_encoder
     from tamis.audio.evaluation import moments, order
+    from tamis.audio.metrics import paired_bootstrap
     from tamis.audio.mixtures import PHRASES, compose
     from tamis.audio.space import audible
 
@@ -192,8 +178,9 @@ def in_time(out: Path, encoded: Encoded, roots: Roots) -> list[Run]:
             "within_1_s_by_chance": found.by_chance,
             "order": float(np.mean(told)),
         }
+        bound = paired_bootstrap(np.stack(within), np.zeros((len(SEEDS), len(within[0]))), groups=found.sounds)
         intervals = {
-            "within_1_s": list(wilson(round(float(np.mean(within)) * len(within[0])), len(within[0]))),
+            "within_1_s": [bound.low, bound.high],
             "order": list(wilson(round(float(np.mean(told)) * len(follows)), len(follows))),
         }
         if method != PLAIN:
@@ -238,9 +225,9 @@ def unseen(sets: dict[str, Encoded]) -> list[Run]:
         learnt = whole.subset([i for i, one in enumerate(whole.labels) if one[0] not in held], f"seven-{turn}")
         judged = test.subset([i for i, one in enumerate(test.labels) if one[0] in held], f"three-{turn}")
         rng = np.random.default_rng(turn)
-        shape = (3 * len(held), len(judged))
+        wanted, _ = phrases_of(judged)
+        shape = (len(wanted), len(judged))
         named = [one[0] for one in judged.labels]
-        wanted = [label for label in sorted(held) for _ in range(3)]
         random = classes(np.eye(shape[1]), named, rng.random(shape), wanted)
         precision["random"].append(np.tile(random.average_precision, (len(UNSEEN_SEEDS), 1)))
         asked += wanted

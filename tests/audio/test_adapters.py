@@ -181,6 +181,9 @@ def test_a_fingerprint_is_of_weights_and_windows_and_not_of_the_place(folder: Pa
     assert ClapSounds(changed, small_extractor()).fingerprint != sounds.fingerprint
     text = ClapSentences(changed, small_tokenizer()).fingerprint
     assert text == ClapSentences.load(str(folder)).fingerprint != sounds.fingerprint
+    longer = small_tokenizer()
+    longer.add_tokens(["woofwoof"])
+    assert ClapSentences(changed, longer).fingerprint != text
 
 
 def test_zero_shot_is_the_cosine_that_the_model_itself_gives(folder: Path) -> None:

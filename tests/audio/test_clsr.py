@@ -81,12 +81,14 @@ def test_guidance_never_turns_the_order_of_negatives_round() -> None:
     assert float(logits[0, -1]) == pytest.approx(1 / 0.14)
 
 
-def test_a_row_temperature_is_that_of_the_nearest_sentences() -> None:
-    batch = pairs()
+@pytest.mark.parametrize("clips", [None, TWINS])
+def test_a_row_temperature_is_that_of_the_nearest_sentences(clips: list[int] | None) -> None:
+    batch = pairs(clips=clips)
     made = loss(temperature="semantic-row", neighbours=2, tau_range=(0.05, 0.25))
     alike = likeness(batch.text_latents, centred=True)
     for i, row in enumerate(made.temperatures(batch)):
-        others = sorted((float(alike[i, j]) for j in range(6) if j != i), reverse=True)
+        apart = [0.0 if batch.clips[i] == batch.clips[j] else float(alike[i, j]) for j in range(6) if j != i]
+        others = sorted(apart, reverse=True)
         assert row.tolist() == pytest.approx([0.05 + 0.2 * sum(others[:2]) / 2] * 6)
 
 
@@ -246,3 +248,7 @@ def test_a_value_that_makes_no_loss_is_refused(field: str, value: Any) -> None:
     object.__setattr__(config, field, value)  # past the type checker of the tests, as the value of a file comes
     with pytest.raises(ConfigError, match=field):
         config.__post_init__()
+
+
+def test_a_loss_outside_of_a_training_has_all_its_parts() -> None:
+    assert loss(reconstruction=1.0).terms(pairs())["reconstruction"].item() > 0

@@ -52,7 +52,7 @@ def test_train_eval_and_locate_work_together(table: Path, tmp_path: Path, capsys
     assert "mAP@10" in said.out
     methods = [json.loads(line)["method"] for line in (tmp_path / "judged" / "runs.jsonl").read_text().splitlines()]
     assert methods == ["space", "random", "file-names"]
-    assert "<svg" not in (tmp_path / "judged" / "index.html").read_text()
+    assert "data:image/png" in (tmp_path / "judged" / "index.html").read_text()
 
     shutil.copytree(out, tmp_path / "other" / "space")
     other = str(tmp_path / "other" / "space")

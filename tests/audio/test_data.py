@@ -88,6 +88,7 @@ def test_wavcaps(tmp_path: Path) -> None:
     put(tmp_path / "Audio/AudioSet_SL/Yab.flac")
     got = load("wavcaps", tmp_path, "AudioSet_SL")
     assert [(item.id, item.captions) for item in got.here] == [("AudioSet_SL/Yab", ("wind",))]
+    assert got.here[0].sources == ("ab",)  # as AudioCaps calls the video
     assert got.missing == ("AudioSet_SL/Ycd",)
     with pytest.raises(FileError, match="holds none of json_files/BBC"):
         load("wavcaps", tmp_path)
@@ -147,6 +148,7 @@ def test_esc10_with_titles(tmp_path: Path) -> None:
     dog, rain = load("esc10", tmp_path).here
     assert (dog.captions, dog.labels, dog.sources, dog.fold) == (("rose_bark.wav",), ("dog bark",), ("100032",), 1)
     assert (rain.captions, rain.labels, rain.sources, rain.fold) == ((), ("rain",), ("5",), 4)
+    assert rain.id == "002 - Rain/4-5-B.ogg"
     put(tmp_path / "003 - Sea/a-b-c.ogg")
     with pytest.raises(FileError, match="expected a name such as"):
         load("esc10", tmp_path)

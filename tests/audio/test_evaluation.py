@@ -1,11 +1,13 @@
 """What a space finds, against hand-worked cases and a naive count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.audio.encoding import SENTENCES, SOUNDS, encoded
 from tests.audio.test_space import SIZES
 
-from tamis.audio.evaluation import against, chance, classes, evaluate, file_names, moments, order, retrieval
+from tamis.audio.evaluation import against, by_chance, chance, classes, evaluate, file_names, moments, order, retrieval
 from tamis.audio.space import new_space
 from tamis.core.errors import ConfigError, InputError
 
@@ -42,6 +44,22 @@ def test_chance_finds_what_theory_says() -> None:
     assert found.t2a.recall[10].mean() == pytest.approx(10 / 400, abs=0.015)
     harmonic = sum(1 / k for k in range(1, 11)) / 400
     assert found.t2a.average_precision.mean() == pytest.approx(harmonic, abs=0.006)
+
+
+def test_the_baseline_is_the_mean_of_many_rankings() -> None:
+    owners = np.repeat(np.arange(40), 2)
+    found = by_chance(40, owners)
+    assert found["t2a_recall_at_10"] == pytest.approx(10 / 40, abs=0.02)
+    assert found["a2t_recall_at_1"] == pytest.approx(2 / 80, abs=0.01)
+    assert found != chance(40, owners).metrics()
+
+
+def test_names_of_files_are_read_without_suffix_and_with_their_folder() -> None:
+    data = replace(encoded(2), ids=("001 - Low/1-2-A.ogg", "002 - High/1-3-A.ogg"))
+    data = replace(data, captions=("low", "an ogg", "high", "an ogg"))
+    found = file_names(data)
+    assert found.t2a.rank.tolist()[::2] == [1, 1]
+    assert found.t2a.average_precision.tolist() == [1, 1, 1, 0.5]  # no name has what all names end with
 
 
 def test_file_names_find_what_they_say() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.audio import metrics
 from tamis.audio.metrics import caption_relevance, paired_bootstrap, rank
 from tamis.core.errors import InputError, ShapeError
 
@@ -49,6 +50,18 @@ def test_a_ranking_is_what_a_loop_over_sorted_items_finds(seed: int, queries: in
         assert found.recall[3][q] == (places[0] <= 3)
         precise = [number / place for number, place in enumerate(places, start=1) if place <= depth]
         assert found.average_precision[q] == pytest.approx(sum(precise) / min(len(places), depth))
+
+
+def test_many_queries_are_ranked_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    scores, relevant = rng.random((50, 20)), rng.random((50, 20)) < 0.5
+    relevant[:, 0] = True
+    whole = rank(scores, relevant, depth=16)
+    monkeypatch.setattr(metrics, "_QUERIES", 7)
+    parts = rank(scores, relevant, depth=16)
+    np.testing.assert_array_equal(whole.rank, parts.rank)
+    np.testing.assert_array_equal(whole.average_precision, parts.average_precision)
+    assert "map_at_16" in parts.summary()
 
 
 def test_a_model_that_scores_everything_alike_finds_what_stands_first() -> None:

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from tests.audio.encoding import described
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from tamis.audio.aisfx import AisfxSounds, EffectsCNN
-from tamis.audio.config import JointConfig
+from tamis.audio.config import JointConfig, TrainConfig
 from tamis.audio.distillation import Lessons, invented, table, teach_sentences, teach_sounds
 from tamis.audio.latents import encode
 from tamis.audio.mel import log_mel
 from tamis.audio.melcnn import FRAMES, HOP, MEL, MelCNN
 from tamis.audio.minilm import MiniLM
 from tamis.audio.space import JointSpace, new_space
+from tamis.audio.training import train
 from tamis.audio.words import TABLE, Words
 from tamis.core.errors import ConfigError
 
@@ -144,3 +146,23 @@ def test_a_space_holds_its_own_encoders(tmp_path: Path) -> None:
 def test_words_need_their_pieces() -> None:
     with pytest.raises(ConfigError, match="0 word pieces of 0 bytes"):
         JointSpace(JointConfig(text="words"))
+
+
+def test_a_network_with_other_weights_has_another_fingerprint() -> None:
+    sound, other = MelCNN().eval(), MelCNN().eval()
+    before = sound.fingerprint
+    sound.load_state_dict(other.state_dict())
+    assert sound.fingerprint == other.fingerprint != before
+
+
+def test_a_space_is_trained_on_encoders_that_are_given(tmp_path: Path) -> None:
+    sound, text = MelCNN().eval(), words()
+    pairs: list[tuple[str | Path, str]] = []
+    for number, one in enumerate(described(6)):
+        soundfile.write(tmp_path / f"{number}.wav", one.sound.samples, one.sound.rate)
+        pairs.append((tmp_path / f"{number}.wav", "a dog" if number % 2 else "rain"))
+    recipe, sizes = TrainConfig(epochs=1, batch=4), JointConfig(joint=8, hidden=16, heads=2)
+    made, _ = train(pairs, config=recipe, sizes=sizes, sound=sound, text=text, out=tmp_path / "space")
+    assert made.sound_encoder.fingerprint == sound.fingerprint
+    with pytest.raises(ConfigError, match="another training: encoders is"):
+        train(pairs, config=recipe, sizes=sizes, sound=MelCNN().eval(), text=text, out=tmp_path / "space")

@@ -12,11 +12,13 @@ from tamis.audio.baselines.ntxent import NTXent
 from tamis.audio.baselines.triplet import Triplet
 from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
-from tamis.audio.evaluation import Retrieval, against, chance, evaluate, file_names, retrieval, with_captions
-from tamis.audio.latents import Encoded
+from tamis.audio.data import Collection
+from tamis.audio.encoders import load_sound_encoder, load_text_encoder
+from tamis.audio.evaluation import Retrieval, against, baselines, evaluate, retrieval, with_captions
+from tamis.audio.latents import Encoded, encode_collection
 from tamis.audio.objective import Objective
 from tamis.audio.space import JointSpace
-from tamis.audio.training import fit
+from tamis.audio.training import check_apart, encode_held_out, fit, hold_out
 from tamis.core.errors import ConfigError, nearest
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
 from tamis.core.results import Run
@@ -124,6 +126,53 @@ def ablate(
     return trials
 
 
+def compare(
+    pairs: Collection,
+    judged: Collection,
+    *,
+    sound: str,
+    text: str,
+    losses: Sequence[str] = tuple(LOSSES),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    config: TrainConfig = TrainConfig(),
+    out: Path,
+    device: str = "cpu",
+) -> tuple[list[Trial], Encoded]:
+    """Encode two collections, train every loss with every seed on the one, and judge each on the other.
+
+    Args:
+        pairs: To train on; up to a tenth of its clips chooses the epochs.
+        judged: To judge with.
+        sound: Encoder of sounds; see `tamis.audio.encoders`.
+        text: Encoder of sentences.
+        losses: Names of `LOSSES`.
+        seeds: Of the trainings.
+        config: The recipe, but for its seed.
+        out: A folder of what is encoded and of the spaces.
+        device: Where to compute.
+
+    Returns:
+        The trials, and what they were judged on.
+
+    Raises:
+        ConfigError: If there is no such loss or encoder, or a sound is in both collections.
+        FileError: If the weights of an encoder are not here.
+        InputError: If a collection has no sound with a caption that can be read.
+    """
+    for name in losses:
+        loss_named(name)
+    pairs, judged = pairs.described(), judged.described()
+    check_apart(pairs, judged)
+    learnt, held = hold_out(pairs)
+    hearing, reading = load_sound_encoder(sound), load_text_encoder(text)
+    encoded = encode_collection(learnt, hearing, reading, cache=out)
+    held_out = encode_held_out(held, hearing, reading, cache=out) if held is not None else None
+    test = encode_collection(judged, hearing, reading, cache=out)
+    tests = {judged.name: test}
+    trials = ablate(encoded, held_out, tests, losses=losses, seeds=seeds, config=config, out=out, device=device)
+    return trials[judged.name], test
+
+
 def summary(trials: Sequence[Trial], encoded: Encoded, *, test: str) -> Table:
     """Set losses side by side: means over the seeds, and the gain over NT-Xent in pairs.
 
@@ -149,10 +198,10 @@ def summary(trials: Sequence[Trial], encoded: Encoded, *, test: str) -> Table:
             else:
                 row.append(f"± {100 * stdev(values):.1f}" if len(values) > 1 else None)
         rows.append(row)
-    for name, found in (("random", chance(len(described), described.owners)), ("file names", file_names(described))):
-        row = [name]
+    for line, _ in baselines(described):
+        row = [line.method]
         for metric in metrics:
-            row += [f"{100 * found.metrics()[metric]:.1f}", None]
+            row += [f"{100 * line.metrics[metric]:.1f}", None]
         rows.append(row)
     headers = ["loss"]
     for short in ("R@1 text → audio", "R@1 audio → text", "mAP@10 text → audio", "mAP@10 audio → text"):

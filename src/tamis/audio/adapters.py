@@ -158,8 +158,8 @@ class ClapSentences(TextEncoder):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of the weights; not of the name, since a folder may be moved."""
-        return fingerprint(self, "clap")
+        """Hash of weights and tokenizer; not of the name, since a folder may be moved."""
+        return fingerprint(self, "clap", _spelt(self.tokenizer))
 
 
 class SentenceTransformerSentences(TextEncoder):
@@ -205,8 +205,9 @@ class SentenceTransformerSentences(TextEncoder):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of the weights; not of the name, since a folder may be moved."""
-        return fingerprint(self, "st")
+        """Hash of weights, modules, prompts and tokenizer; not of the name, since a folder may be moved."""
+        told = (getattr(self.model, name, None) for name in ("max_seq_length", "prompts", "default_prompt_name"))
+        return fingerprint(self, "st", str(self.model), *told, _spelt(getattr(self.model, "tokenizer", None)))
 
     def _row(self, sentence: str) -> Float32[np.ndarray, " width"]:
         return np.asarray(self.model.encode([sentence], show_progress_bar=False)[0], np.float32)
@@ -398,6 +399,12 @@ def _load_clap(source: str) -> tuple[Any, Any]:
             raise FileError(f"{source}: {len(missing)} weights are missing or misshapen, the first {missing[0]}")
         processor = ClapProcessor.from_pretrained(place, trust_remote_code=False)
     return model, processor
+
+
+def _spelt(tokenizer: Any) -> str:
+    """Write down all that a tokenizer does."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return str(backend.to_str()) if backend is not None else repr(tokenizer)
 
 
 def _checked_version(version: str) -> str:

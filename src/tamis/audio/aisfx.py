@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from tamis.audio.encoders import SoundEncoder, pulled
-from tamis.audio.mel import MelConfig, log_mel
+from tamis.audio.mel import MelConfig, covering, cut, log_mel, to_full_scale
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
@@ -124,9 +124,5 @@ def blocks(samples: Float32[np.ndarray, " samples"], *, hop: int = BLOCK) -> Flo
         samples: Mono, 44,100 samples a second, of any scale; silence stays silence.
         hop: Frames from one block to the next; 100 is no overlap.
     """
-    loudest = np.abs(samples).max(initial=0.0)
-    mel = log_mel(samples / loudest if loudest > 0 else samples, MEL) / np.float32(SCALE)
-    count = max(1, -(-(len(mel) - BLOCK) // hop) + 1)
-    padded = np.zeros(((count - 1) * hop + BLOCK, MEL.bands), np.float32)
-    padded[: len(mel)] = mel[: len(padded)]
-    return np.stack([padded[start : start + BLOCK] for start in range(0, count * hop, hop)])
+    mel = log_mel(to_full_scale(samples), MEL) / np.float32(SCALE)
+    return cut(mel, BLOCK, covering(len(mel), BLOCK, hop))

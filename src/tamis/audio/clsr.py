@@ -47,8 +47,8 @@ class CLSRLoss(Objective):
         super().__init__()
         self.config = config
         self.name = "clsr"
-        self.epoch = 0.0
-        self.last_tau: tuple[float, ...] | None = None
+        self.epoch = 1.0
+        self.wants_views = config.separability == "views"
         self.scale = nn.Parameter(torch.tensor(-math.log(config.tau))) if config.temperature == "learned" else None
         self.decoders: Decoders | None = None
 
@@ -115,7 +115,8 @@ class CLSRLoss(Objective):
         if config.temperature == "semantic":
             return (flat * (1 + config.guidance * alike**config.sharpness)).fill_diagonal_(tau)
         low, high = config.tau_range
-        nearest = alike.fill_diagonal_(0).topk(min(config.neighbours, max(1, n - 1)), dim=1).values.mean(dim=1)
+        others = alike.masked_fill(same_clip(pairs.clips), 0).fill_diagonal_(0)
+        nearest = others.topk(min(config.neighbours, max(1, n - 1)), dim=1).values.mean(dim=1)
         return (low + (high - low) * nearest)[:, None].expand(n, n)
 
     def _base(self, tau: Tensor) -> Tensor | None:

@@ -160,8 +160,8 @@ def train(
         out: Folder of the space, its checkpoints and the encoded pairs.
         loss: clsr, nt-xent, nt-xent-unmasked, infonce, triplet-sum, triplet-max, triplet-weighted, or a part of clsr:
             nt-xent+separability, nt-xent+temperature, nt-xent+reconstruction.
-        val: Pairs to choose the best epoch by: a table or folder, or another split of the data set. By default a tenth
-            of the sources.
+        val: Pairs to choose the best epoch by: a table or folder, or another split of the data set. By default up
+            to a tenth of the clips.
         options: Where a named data set lies.
         encoders: What the space is built on.
         recipe: How it is trained.
@@ -214,7 +214,7 @@ def ablate(
     """Train with every loss and seed, and say what each part of CLSR adds, in pairs.
 
     Args:
-        pairs: To train on, as `train` takes them; a tenth of the sources chooses the epochs.
+        pairs: To train on, as `train` takes them; up to a tenth of the clips chooses the epochs.
         test: Other pairs to judge with: a table or folder, or another split of the data set.
         out: Folder of the report (index.html), the result lines (runs.jsonl) and the spaces.
         losses: Names, separated by commas; all by default.
@@ -226,12 +226,9 @@ def ablate(
         json: Print the result lines as a JSON array.
     """
     from tamis.audio import ablation
-    from tamis.audio.encoders import load_sound_encoder, load_text_encoder
-    from tamis.audio.latents import encode_collection
-    from tamis.audio.training import check_apart, encode_held_out, hold_out
     from tamis.core.errors import ConfigError
-    from tamis.core.files import check_writable, write_whole
-    from tamis.core.results import json_array
+    from tamis.core.files import check_writable
+    from tamis.core.results import json_array, write_runs
     from tamis.core.training import check_device
 
     chosen = losses.split(",") if losses else list(ablation.LOSSES)
@@ -245,26 +242,28 @@ def ablate(
         replace(recipe, seed=number)  # which checks it
     check_device(device)
     check_writable(out / "index.html", out / "runs.jsonl")
-    whole = options.collection(pairs, "train").described()
-    learnt, held = hold_out(whole)
-    judged = _other(test, pairs, options).described()
-    check_apart(whole, judged)
-    sound, text = load_sound_encoder(encoders.sound), load_text_encoder(encoders.text)
-    pairs_learnt = encode_collection(learnt, sound, text, cache=out)
-    pairs_held = encode_held_out(held, sound, text, cache=out) if held is not None else None
-    tests = {judged.name: encode_collection(judged, sound, text, cache=out)}
-    trials = ablation.ablate(
-        pairs_learnt, pairs_held, tests, losses=chosen, seeds=numbers, config=recipe, out=out, device=device
+    judged = _other(test, pairs, options)
+    trials, encoded = ablation.compare(
+        options.collection(pairs, "train"),
+        judged,
+        sound=encoders.sound,
+        text=encoders.text,
+        losses=chosen,
+        seeds=numbers,
+        config=recipe,
+        out=out,
+        device=device,
     )
-    told = _again("ablate", pairs, options, encoders, recipe, test=test, losses=losses, seeds=seeds, out=out)
-    page = ablation.report_on(trials, tests, command=told)
-    runs = [trial.run for trial in trials[judged.name]]
-    write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in runs))
+    more = {"test": test, "losses": losses, "seeds": seeds, "device": device if device != "cpu" else None, "out": out}
+    told = _again("ablate", pairs, options, encoders, recipe, **more)
+    page = ablation.report_on({judged.name: trials}, {judged.name: encoded}, command=told)
+    runs = [trial.run for trial in trials]
+    write_runs(out / "runs.jsonl", runs)
     written = page.write(out / "index.html")
     if json:
         print(json_array(runs))
         return
-    ablation.summary(trials[judged.name], tests[judged.name], test=judged.name).print()
+    ablation.summary(trials, encoded, test=judged.name).print()
     print(written)
 
 
@@ -285,21 +284,21 @@ def evaluate(
             default.
         dataset: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv.
         options: Where a named data set lies; of clotho, audiocaps and fsd50k the test part by default.
-        out: Folder of the report (index.html) and the result lines (runs.jsonl).
+        out: Folder of the report (index.html), the result lines (runs.jsonl) and what was encoded.
         json: Print the result lines as a JSON array.
     """
     from tamis.audio.evaluation import judge
     from tamis.audio.evaluation_report import judged_report, judged_table
-    from tamis.core.files import check_writable, write_whole
-    from tamis.core.results import json_array
+    from tamis.core.files import check_writable
+    from tamis.core.results import json_array, write_runs
 
     check_writable(out / "index.html", out / "runs.jsonl")
     collection = options.collection(dataset)
     print(f"tamis: {collection.report()}", file=sys.stderr)
-    judged = judge(models or (_EFFECTS,), collection, split=options.split or "test")
+    judged = judge(models or (_EFFECTS,), collection, split=options.split or "test", cache=out)
     told = _again("eval", *(models or (_EFFECTS,)), options, dataset=dataset, out=out)
     page = judged_report(judged, collection, command=told)
-    write_whole(out / "runs.jsonl", "".join(run.to_json() + "\n" for run in judged.runs))
+    write_runs(out / "runs.jsonl", judged.runs)
     written = page.write(out / "index.html")
     if json:
         print(json_array(judged.runs))

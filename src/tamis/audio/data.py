@@ -216,7 +216,8 @@ def _wavcaps(root: Path, split: str | None) -> Collection:
                 raise FileError(f"{path}: entry {number} of 'data' lacks id or caption; give WavCaps' own file")
             stem = str(entry["id"]).removesuffix(".wav")
             found = _find(root, folders, [stem + suffix for suffix in _AUDIO])
-            items.append(Item(f"{origin}/{stem}", found, _written([entry["caption"]]), sources=(stem,)))
+            source = stem.removeprefix("Y") if origin == "AudioSet_SL" else stem  # as AudioCaps has the same videos
+            items.append(Item(f"{origin}/{stem}", found, _written([entry["caption"]]), sources=(source,)))
     return Collection(f"wavcaps-{split}" if split else "wavcaps", tuple(items), root)
 
 
@@ -270,7 +271,8 @@ def _esc10(root: Path, split: str | None) -> Collection:
         label = path.parent.name.partition(" - ")[2].lower()
         title = titles.get(f"{path.parent.name}/{path.name}")
         captions = _written([title])
-        items.append(Item(path.name, _inside(root, path), captions, (label,), (clip,), int(fold)))
+        name = f"{path.parent.name}/{path.name}"
+        items.append(Item(name, _inside(root, path), captions, (label,), (clip,), int(fold)))
     if not items:
         raise FileError(f"{root}: holds no folder such as '001 - Dog bark' with sounds; give ESC-10's folder")
     return _folds("esc10", items, split, root)
@@ -485,8 +487,9 @@ def _find(root: Path, folders: Sequence[Path], names: Sequence[str]) -> Path | N
 
 def _inside(root: Path, path: Path) -> Path | None:
     try:
-        real = path.resolve()
-        return path if real.is_relative_to(root.resolve()) and real.is_file() else None
+        if not path.is_file():  # most names that are looked for are not there, and resolving takes long
+            return None
+        return path if path.resolve().is_relative_to(root.resolve()) else None
     except (OSError, ValueError):  # a name that is too long, or holds NUL
         return None
 

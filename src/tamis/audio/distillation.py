@@ -24,7 +24,7 @@ from tamis.audio.aisfx import MEL as TEACHER_MEL
 from tamis.audio.aisfx import SCALE as TEACHER_SCALE
 from tamis.audio.aisfx import AisfxSounds
 from tamis.audio.latents import Rows
-from tamis.audio.mel import log_mel
+from tamis.audio.mel import cut, log_mel, to_full_scale
 from tamis.audio.melcnn import FRAMES, HOP, MEL, MelCNN
 from tamis.audio.minilm import MiniLM
 from tamis.audio.sound import Sound, resample
@@ -175,21 +175,17 @@ def invented(words: Sequence[str], count: int, *, seed: int = 0) -> list[str]:
 
 
 def augmented(windows: Tensor) -> Tensor:
-    """Turn each window up or down a little."""
+    """Raise or lower the contrast of each window's log-mel spectrogram a little."""
     gain = 1 + 0.2 * torch.randn(len(windows), 1, 1)
     return (windows * gain).clamp_min(0)
 
 
 def _taught(teacher: AisfxSounds, samples: Float32[np.ndarray, " samples"], count: int) -> Float32[np.ndarray, "n w"]:
     """Give the teacher's latents of the windows that the pupil sees."""
-    loudest = np.abs(samples).max(initial=0.0)
-    mel = log_mel(samples / loudest if loudest > 0 else samples, TEACHER_MEL) / np.float32(TEACHER_SCALE)
+    mel = log_mel(to_full_scale(samples), TEACHER_MEL) / np.float32(TEACHER_SCALE)
     step = HOP * MEL.hop / MEL.rate * TEACHER_MEL.rate / TEACHER_MEL.hop
     starts = np.round(np.arange(count) * step).astype(int)
-    padded = np.zeros((starts[-1] + _TEACHER_FRAMES, TEACHER_MEL.bands), np.float32)
-    padded[: len(mel)] = mel[: len(padded)]
-    windows = np.stack([padded[start : start + _TEACHER_FRAMES] for start in starts])
-    return np.asarray(teacher(torch.from_numpy(windows)))
+    return np.asarray(teacher(torch.from_numpy(cut(mel, _TEACHER_FRAMES, starts))))
 
 
 def _teach(

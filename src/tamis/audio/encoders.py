@@ -17,7 +17,6 @@ A space that is built on tamis's own encoders holds them; any other names them a
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -91,7 +90,7 @@ class SoundEncoder(nn.Module):
         """
         return np.arange(windows) * self.hop_s
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
         """Hash of what decides on the numbers: name, rate, windows and weights."""
         return fingerprint(self, self.name, self.rate, self.window_s, self.hop_s)
@@ -139,7 +138,7 @@ class TextEncoder(nn.Module):
                     encoded.update(zip(some, rows, strict=True))
         return [encoded[i] for i in range(len(sentences))]
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
         """Hash of what decides on the numbers: name and weights."""
         return fingerprint(self, self.name)
@@ -152,7 +151,8 @@ def load_sound_encoder(name: str) -> SoundEncoder:
         name: "aisfx", "aisfx-overlap", "mel-cnn" or "clap:" and the id or folder of a `ClapModel`.
 
     Raises:
-        ConfigError: If there is no such encoder, or its weights are neither here nor to be had.
+        ConfigError: If there is no such encoder, or the Hub does not give it.
+        FileError: If its weights were not pulled, or a folder is damaged.
         MissingExtraError: If a package is missing.
     """
     if name.startswith("clap:"):
@@ -178,7 +178,8 @@ def load_text_encoder(name: str) -> TextEncoder:
             sentence-transformers.
 
     Raises:
-        ConfigError: If there is no such encoder, or its weights are neither here nor to be had.
+        ConfigError: If there is no such encoder, or the Hub does not give it.
+        FileError: If its weights were not pulled, or a folder is damaged.
         MissingExtraError: If a package is missing.
     """
     if name.startswith("clap:"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +17,6 @@ from tamis.audio.metrics import Ranking, caption_relevance, paired_bootstrap, ra
 from tamis.core.errors import ConfigError, InputError
 from tamis.core.results import Run
 from tamis.core.seed import generator
-from tamis.core.statistics import wilson
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tamis.audio.space import JointSpace
 
 DEPTH = 10
+_RANDOM = 10_000_000  # scores that are drawn for a baseline, about
 
 
 class Retrieval(NamedTuple):
@@ -39,9 +41,7 @@ class Retrieval(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """Give recall, mAP and median rank of both directions, by the names of result lines."""
         sides = {"t2a": self.t2a, "a2t": self.a2t}
-        return {
-            f"{side}_{name}": value for side, found in sides.items() for name, value in found.summary(DEPTH).items()
-        }
+        return {f"{side}_{name}": value for side, found in sides.items() for name, value in found.summary().items()}
 
 
 def retrieval(
@@ -73,13 +73,25 @@ def chance(sounds: int, owners: Int[np.ndarray, " sentences"], *, seed: int = 0)
     return _both_ways(generator(seed, "audio", "chance").random((len(owners), sounds)), owners)
 
 
+def by_chance(sounds: int, owners: Int[np.ndarray, " sentences"]) -> dict[str, float]:
+    """Average the metrics of random ranking over draws: a hundred for small sets, one for the largest.
+
+    Args:
+        sounds: How many.
+        owners: Number of each sentence's sound.
+    """
+    draws = min(100, max(1, _RANDOM // max(1, sounds * len(owners))))
+    found = [chance(sounds, owners, seed=seed).metrics() for seed in range(draws)]
+    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+
 def file_names(encoded: Encoded) -> Retrieval:
     """Search by the words of file names, as a file manager does: the share of a caption's words in the name.
 
     Args:
-        encoded: Whose ids are file names.
+        encoded: Whose ids are names of files, with the folders that they lie in.
     """
-    names = [set(_words(one)) for one in encoded.ids]
+    names = [set(_words(re.sub(r"\.\w{1,5}$", "", one))) for one in encoded.ids]
     said = [set(_words(one)) for one in encoded.captions]
     scores = np.array([[len(words & name) / max(1, len(words)) for name in names] for words in said])
     return _both_ways(scores, encoded.owners)
@@ -153,7 +165,12 @@ def _line(
     curves: Mapping[str, Mapping[Any, float]] | None = None,
     seeds: Sequence[int] = (),
 ) -> Run:
-    sides = (("t2a", found.t2a), ("a2t", found.a2t))
+    recalls = {"t2a": found.t2a.recall[1][None], "a2t": found.a2t.recall[1][None]}
+    groups = {"t2a": found.owners, "a2t": None}
+    bounds = {
+        f"{side}_recall_at_1": paired_bootstrap(hits, np.zeros_like(hits), groups=groups[side], resamples=2000)
+        for side, hits in recalls.items()
+    }
     return Run.measured(
         "audio/retrieval",
         method,
@@ -161,9 +178,7 @@ def _line(
         split=split,
         n=len(encoded.captions),
         metrics={**found.metrics(), "sounds": len(encoded)},
-        intervals={
-            f"{side}_recall_at_1": wilson(int(ranking.recall[1].sum()), len(ranking.rank)) for side, ranking in sides
-        },
+        intervals={name: [bound.low, bound.high] for name, bound in bounds.items()},
         curves=curves,
         config={"sound": encoded.encoders["sound"], "text": encoded.encoders["text"], **(config or {})},
         seeds=seeds,
@@ -196,13 +211,14 @@ class Judged(NamedTuple):
     """Which sounds and captions were judged."""
 
 
-def judge(models: Sequence[str], collection: Collection, *, split: str = "test") -> Judged:
+def judge(models: Sequence[str], collection: Collection, *, split: str = "test", cache: Path | None = None) -> Judged:
     """Judge joint spaces on the described sounds of a collection that are there.
 
     Args:
         models: Shipped names or directories of spaces; "clap:" and an id or folder for CLAP's own ranking.
         collection: From `load`.
         split: What result lines call it.
+        cache: A folder that keeps encoded sounds, as `encode_collection` does.
 
     Raises:
         ConfigError: If there is no such model.
@@ -227,15 +243,32 @@ def judge(models: Sequence[str], collection: Collection, *, split: str = "test")
     for name, space in spaces.items():
         start = time.perf_counter()
         called = Path(name).name if short[Path(name).name] == 1 else name
-        encoded = encode_collection(described, *encoders[name])
+        encoded = encode_collection(described, *encoders[name], cache=cache)
         sounds, sentences = space.embed(encoded)
         found.append(retrieval(sounds, sentences, encoded.owners))
         taken = time.perf_counter() - start
         runs.append(_line(found[-1], encoded, method=called or name, split=split, seconds=taken))
-    for name, ranking in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
+    for line, ranking in baselines(encoded, split=split):
         found.append(ranking)
-        runs.append(_line(ranking, encoded, method=name, split=split, seconds=0.0))
+        runs.append(line)
     return Judged(tuple(runs), tuple(found), encoded)
+
+
+def baselines(encoded: Encoded, *, split: str = "test") -> list[tuple[Run, Retrieval]]:
+    """Judge random ranking and a search in file names, which every number stands beside.
+
+    Args:
+        encoded: Sounds, each with a sentence.
+        split: What result lines call it.
+    """
+    made = []
+    for method, found in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
+        line = _line(found, encoded, method=method, split=split, seconds=0.0)
+        if method == "random":
+            metrics = {**line.metrics, **by_chance(len(encoded), encoded.owners)}
+            line = replace(line, metrics=metrics, intervals={})
+        made.append((line, found))
+    return made
 
 
 class Moments(NamedTuple):

@@ -58,6 +58,8 @@ def judged_report(judged: Judged, collection: Collection, *, command: str) -> Re
     page.add(Section("What was judged"), Details("Sounds", "\n".join(judged.encoded.ids)))
     if collection.missing:
         page.add(Details(f"{len(collection.missing)} clips without audio", "\n".join(collection.missing)))
+    if mute := [item.id for item in collection.here if not item.captions]:
+        page.add(Details(f"{len(mute)} clips that nobody described", "\n".join(mute)))
     if judged.encoded.missing:
         page.add(
             Details(f"{len(judged.encoded.missing)} clips that could not be read", "\n".join(judged.encoded.missing))

@@ -245,6 +245,7 @@ def encode(
                 missing.append(one_line(described))
                 continue
             given = checked(described.sound)
+            digest.update(str(given.rate).encode())
             digest.update(np.round(given.samples * 2**15).astype(np.int32).tobytes())
             digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
             heard.append(sound_encoder.encode(resample(given, sound_encoder.rate).samples))

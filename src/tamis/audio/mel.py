@@ -12,7 +12,7 @@ import scipy.fft
 from tamis.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32
+    from jaxtyping import Float, Float32, Int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,41 @@ def log_mel(
     power = power_spectrogram(samples, config.window, config.hop)
     logarithm: Float32[np.ndarray, "frames bands"] = np.log10(1 + np.float32(gain) * (power @ filters(config).T))
     return logarithm
+
+
+def to_full_scale(samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
+    """Scale a sound to a greatest magnitude of 1; silence stays silence."""
+    loudest = np.abs(samples).max(initial=0.0)
+    return samples / loudest if loudest > 0 else samples
+
+
+def covering(frames: int, length: int, hop: int) -> Int[np.ndarray, " windows"]:
+    """Say where windows start that cover a spectrogram, the last one perhaps beyond its end.
+
+    Args:
+        frames: Of the spectrogram.
+        length: Frames of a window.
+        hop: Frames from one window to the next.
+
+    >>> covering(10, 4, 4)
+    array([0, 4, 8])
+    """
+    return np.arange(max(1, -(-(frames - length) // hop) + 1)) * hop
+
+
+def cut(
+    mel: Float32[np.ndarray, "frames bands"], length: int, starts: Int[np.ndarray, " windows"]
+) -> Float32[np.ndarray, "windows length bands"]:
+    """Cut a spectrogram into windows; beyond its end there is silence.
+
+    Args:
+        mel: The spectrogram.
+        length: Frames of a window.
+        starts: First frame of each, ascending.
+    """
+    padded = np.zeros((int(starts[-1]) + length, mel.shape[1]), np.float32)
+    padded[: len(mel)] = mel[: len(padded)]
+    return np.stack([padded[start : start + length] for start in starts])
 
 
 def power_spectrogram(

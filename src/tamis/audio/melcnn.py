@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
 from tamis.audio.encoders import SoundEncoder
-from tamis.audio.mel import MelConfig, log_mel
+from tamis.audio.mel import MelConfig, covering, cut, log_mel, to_full_scale
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Float, Float32
     from torch import Tensor
 
@@ -23,7 +23,7 @@ WIDTH = 512
 
 
 class MelCNN(SoundEncoder):
-    """Five convolutions of 3 × 3, mean and maximum over what is left, and one linear layer; 0.77 M parameters.
+    """Five convolutions of 3 × 3, mean and maximum over what is left, and one linear layer; 0.80 M parameters.
 
     Source:
         Our choice.
@@ -44,12 +44,8 @@ class MelCNN(SoundEncoder):
         Args:
             samples: Mono, 22,050 samples a second; scaled to a greatest magnitude of 1 before it is cut.
         """
-        loudest = np.abs(samples).max(initial=0.0)
-        mel = log_mel(samples / loudest if loudest > 0 else samples, MEL)
-        count = max(1, -(-(len(mel) - FRAMES) // HOP) + 1)
-        padded = np.zeros(((count - 1) * HOP + FRAMES, MEL.bands), np.float32)
-        padded[: len(mel)] = mel[: len(padded)]
-        return np.lib.stride_tricks.sliding_window_view(padded, FRAMES, axis=0)[::HOP].transpose(0, 2, 1).copy()
+        mel = log_mel(to_full_scale(samples), MEL)
+        return cut(mel, FRAMES, covering(len(mel), FRAMES, HOP))
 
     def forward(self, windows: Float[Tensor, "windows frames bands"]) -> Float[Tensor, "windows width"]:
         """Encode prepared windows."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped
 
 
+_QUERIES = 1024  # that are ranked at a time, so that orders of all items take little memory
+
+
 class Ranking(NamedTuple):
     """What each query found."""
 
@@ -31,13 +34,15 @@ class Ranking(NamedTuple):
     """By cut-off: 1 if a relevant item is among the first so many, else 0."""
     average_precision: Float[np.ndarray, " queries"]
     """Of the first `depth` items."""
+    depth: int
+    """Of the average precision."""
 
-    def summary(self, depth: int = 10) -> dict[str, float]:
+    def summary(self) -> dict[str, float]:
         """Average over the queries: `recall_at_…`, `map_at_…` and `median_rank`."""
         numbers = {f"recall_at_{k}": float(found.mean()) for k, found in self.recall.items()}
         return {
             **numbers,
-            f"map_at_{depth}": float(self.average_precision.mean()),
+            f"map_at_{self.depth}": float(self.average_precision.mean()),
             "median_rank": float(np.floor(np.median(self.rank))),
         }
 
@@ -74,17 +79,16 @@ def rank(
         raise InputError(
             f"query {int(relevant.any(axis=1).argmin())} has no relevant item; leave such queries out, and say so"
         )
-    order = np.argsort(-scores, axis=1, kind="stable")
-    found = np.take_along_axis(relevant, order, axis=1)
-    first = found.argmax(axis=1) + 1
-    near = found[:, :depth]
-    precision = np.cumsum(near, axis=1) / np.arange(1, near.shape[1] + 1)
-    possible = np.minimum(relevant.sum(axis=1), depth)
-    return Ranking(
-        first,
-        {k: (first <= k).astype(np.float64) for k in cutoffs},
-        (precision * near).sum(axis=1) / possible,
-    )
+    first, precise = np.empty(len(scores), np.int64), np.empty(len(scores))
+    for start in range(0, len(scores), _QUERIES):
+        some = slice(start, start + _QUERIES)
+        order = np.argsort(-scores[some], axis=1, kind="stable")
+        found = np.take_along_axis(relevant[some], order, axis=1)
+        near = found[:, :depth]
+        precision = np.cumsum(near, axis=1) / np.arange(1, near.shape[1] + 1)
+        first[some] = found.argmax(axis=1) + 1
+        precise[some] = (precision * near).sum(axis=1) / np.minimum(relevant[some].sum(axis=1), depth)
+    return Ranking(first, {k: (first <= k).astype(np.float64) for k in cutoffs}, precise, depth)
 
 
 def caption_relevance(

@@ -110,7 +110,7 @@ class ComposeConfig:
     gain_db: tuple[float, float] = (-9.0, 0.0)
     """Least and greatest level of an event, drawn for each."""
     floor_db: float = -50.0
-    """Level of the white noise beneath, against an event at 0 dB."""
+    """Level of the white noise beneath, against full scale; clips have one of -20 dB where `gain_db` is 0."""
     patterns: tuple[str, ...] = PATTERNS
     """Which patterns, drawn evenly."""
     captions: int = 3

@@ -56,6 +56,10 @@ class Objective(nn.Module):
 
     name: str
     """What result lines call it."""
+    wants_views: bool = False
+    """Whether it looks at another view of each pair."""
+    last_tau: tuple[float, ...] | None = None
+    """Mean, least and greatest temperature of the last batch, of a loss that has one for each pair."""
 
     def terms(self, pairs: Pairs) -> dict[str, Float[Tensor, ""]]:
         """Give the weighted terms of the loss, by name."""
@@ -69,7 +73,7 @@ class Objective(nn.Module):
         """Make what has to be learnt for spaces of these widths; a training calls it before it starts."""
 
     def at(self, epoch: float) -> None:
-        """Learn how far the training is, in epochs."""
+        """Learn how far the training is, in epochs; without a call, a loss is what it is after the first one."""
 
 
 def same_clip(clips: Int[Tensor, " pairs"]) -> Bool[Tensor, "pairs pairs"]:
@@ -115,6 +119,6 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         from torch import distributed
 
-        total = gradients[0].contiguous()
+        total = gradients[0].contiguous().clone()  # autograd's own must stay as it is
         distributed.all_reduce(total)
         return total.chunk(distributed.get_world_size())[distributed.get_rank()]

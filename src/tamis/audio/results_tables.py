@@ -73,14 +73,15 @@ def speed_table(runs: Iterable[Run]) -> Table | None:
     chosen = _headlines(runs, "audio/bench")
     if not chosen:
         return None
-    names = ("decode", "front_end", "network", "end_to_end")
+    names = ("decode", "front_end", "network", "network_bf16", "end_to_end")
     rows: list[list[Cell]] = [
         [run.method, *(f"{run.metrics[f'{name}_times_real_time']:.0f}" for name in names)] for run in chosen
     ]
     return Table(
-        ["encoder", "decoding", "front end", "network", "all"],
+        ["encoder", "decoding", "front end", "network", "in bfloat16", "all"],
         rows,
-        "How many times faster than the sound lasts, on one core: medians over rounds.",
+        "How many times faster than the sound lasts, on one core: medians over rounds. Decoding includes resampling; "
+        "all is with the network in float32.",
     )
 
 

@@ -212,17 +212,16 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         """Refuse what other encoders encoded.
 
         Raises:
-            ConfigError: If the names or fingerprints differ.
+            ConfigError: If the fingerprints differ.
         """
         for side in ("sound", "text"):
             own = getattr(self, f"own_{side}", None)
             known = own.fingerprint if own is not None else getattr(self.config, f"{side}_fingerprint")
-            wanted = (getattr(self.config, side), known)
-            found = (encoded.encoders[side], encoded.encoders[f"{side}_fingerprint"])
-            if wanted != found:
+            found = encoded.encoders[f"{side}_fingerprint"]
+            if known != found:
                 raise ConfigError(
-                    f"{encoded.dataset.split('@')[0]} was encoded by {found[0]} ({found[1]}); this space is built on "
-                    f"{wanted[0]} ({wanted[1]}); encode it again"
+                    f"{encoded.dataset.split('@')[0]} was encoded by {encoded.encoders[side]} ({found}); this space is "
+                    f"built on {getattr(self.config, side)} ({known}); encode it again"
                 )
 
     def train(self, mode: bool = True) -> JointSpace:

@@ -71,8 +71,8 @@ def train(
             sounds with their sentences, or what was encoded before.
         loss: What is minimised; `CLSRLoss()` by default.
         config: The recipe.
-        val: Pairs to choose the best epoch by, given in the same ways. By default a tenth of the sources is held out,
-            if there are twenty that share no clip; nothing is held out of what is encoded already.
+        val: Pairs to choose the best epoch by, given in the same ways. By default up to a tenth of the clips is held
+            out, if there are twenty recordings that share none; nothing is held out of what is encoded already.
         sound: Encoder of sounds; see `tamis.audio.encoders`. Ignored for what is encoded already.
         text: Encoder of sentences.
         sizes: Of the heads.
@@ -117,7 +117,8 @@ def train(
     encoded = encode_collection(collection, hearing, reading, cache=cache)
     encode = encode_held_out if val is None else encode_collection
     judged = encode(held_out, hearing, reading, cache=cache) if held_out is not None else None
-    return fit(encoded, judged, loss, config, sizes=sizes, method=method, out=out, device=device)
+    space = new_space(with_captions(encoded), sizes, seed=config.seed, own=(hearing, reading))
+    return fit(encoded, judged, loss, config, space=space, method=method, out=out, device=device)
 
 
 def check_apart(learnt: Collection, judged: Collection) -> None:
@@ -277,7 +278,7 @@ def fit(
         teacher = trainer(
             epochs=config.epochs, device=device, callbacks=[KeepEveryEpoch(folder, report, config.patience)]
         )
-        sets = {"train": data.dataset, "val": judged.dataset}
+        sets = {"train": data.dataset, "val": judged.dataset, "encoders": dict(data.encoders)}
         last = claim(folder, {**told, **sets, "space": dataclasses.asdict(made.config)})
         teacher.fit(lesson, _loader(data, config), one_validation(), ckpt_path=last, weights_only=True)
         best = folder / (BEST if val is not None else LAST)
@@ -339,7 +340,7 @@ class _Lesson(Lesson):
 
     def _views(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embed another view of each pair, where the loss wants one: other noise, some windows left out, a caption."""
-        if getattr(getattr(self.loss, "config", None), "separability", "") != "views":
+        if not self.loss.wants_views:
             return {}
         mask = batch["sounds_mask"]
         kept = mask & (torch.rand_like(mask, dtype=torch.float32) < 0.8)
@@ -365,7 +366,7 @@ class _Lesson(Lesson):
         found = retrieval(sounds, sentences, self.judged.owners).metrics()
         recalls = [found[f"{side}_recall_at_{k}"] for side in ("t2a", "a2t") for k in (1, 5, 10)]
         self.curves["val_recall"][epoch] = float(np.mean(recalls))
-        if (tau := getattr(self.loss, "last_tau", None)) is not None:
+        if (tau := self.loss.last_tau) is not None:
             for name, value in zip(("tau_mean", "tau_min", "tau_max"), tau, strict=True):
                 self.curves.setdefault(name, {})[epoch] = value
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import tamis
 from tamis.core.errors import ConfigError, FileError, TamisError, one_line
+from tamis.core.files import write_whole
 
 SCHEMA = 1
 _MEASURED_ONLY = ("seconds", "commit", "dirty", "env", "time")
@@ -252,6 +253,16 @@ def json_array(runs: Iterable[Run]) -> str:
         ConfigError: If a value is not finite or not a JSON value.
     """
     return f"[{', '.join(run.to_json() for run in runs)}]"
+
+
+def write_runs(path: str | Path, runs: Iterable[Run]) -> Path:
+    """Write a file of result lines, whole or not at all; an older one is replaced.
+
+    Raises:
+        ConfigError: If a value is not finite or not a JSON value.
+        FileError: If it cannot be written.
+    """
+    return write_whole(path, "".join(run.to_json() + "\n" for run in runs))
 
 
 def read_runs(path: str | Path) -> list[Run]:

@@ -243,8 +243,8 @@ def distill(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    from tamis.core.files import check_writable, write_whole
-    from tamis.core.results import json_array
+    from tamis.core.files import check_writable
+    from tamis.core.results import json_array, write_runs
     from tamis.radio import bench
     from tamis.radio.alrt import limit_of
     from tamis.radio.evaluation_report import table
@@ -269,7 +269,7 @@ def distill(
         limit=limit_of(splits.test) if options.generated else None,
         command=shlex.join(["tamis", "radio", "distill", *map(_public, told)]),
     )
-    write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
+    write_runs(out / "runs.jsonl", [one.run for one in judged])
     written = page.write(out / "index.html")
     if json:
         print(json_array(one.run for one in judged))
@@ -304,9 +304,9 @@ def evaluate_models(
         json: Print the result lines as a JSON array.
     """
     from tamis.core.errors import ConfigError
-    from tamis.core.files import check_writable, write_whole
+    from tamis.core.files import check_writable
     from tamis.core.progress import progress
-    from tamis.core.results import json_array, read_runs
+    from tamis.core.results import json_array, read_runs, write_runs
     from tamis.radio import bench
     from tamis.radio.alrt import limit_of
     from tamis.radio.data import split
@@ -360,7 +360,7 @@ def evaluate_models(
         lines=more,
         command=shlex.join(["tamis", "radio", "eval", *map(_public, (*models, *changed(options))), *flags]),
     )
-    write_whole(out / "runs.jsonl", "".join(one.run.to_json() + "\n" for one in judged))
+    write_runs(out / "runs.jsonl", [one.run for one in judged])
     written = page.write(out / "index.html")
     if json:
         print(json_array(one.run for one in judged))

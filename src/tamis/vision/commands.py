@@ -186,9 +186,9 @@ def evaluate(
         device: Where to compute, as torch names devices.
         json: Print the result lines as a JSON array.
     """
-    from tamis.core.files import check_writable, write_whole
+    from tamis.core.files import check_writable
     from tamis.core.progress import progress
-    from tamis.core.results import json_array
+    from tamis.core.results import json_array, write_runs
     from tamis.vision.baselines.simple import Random
     from tamis.vision.evaluation import examine, lines
     from tamis.vision.evaluation_report import flips, report_on, table, warnings
@@ -212,7 +212,7 @@ def evaluate(
     options |= {"positions": positions, "seed": seed}
     given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     made = lines(sheet)
-    write_whole(out / "results.jsonl", "".join(run.to_json() + "\n" for run in made))
+    write_runs(out / "results.jsonl", made)
     page = report_on(sheet, shlex.join(["tamis", "vision", "eval", *given]), filter(None, panels)).write(
         out / "index.html"
     )

@@ -38,6 +38,9 @@ def sonic_pi(root: Path) -> Collection:
 
     Args:
         root: Where the package was unpacked, or the folder of its .flac files.
+
+    Raises:
+        FileError: If none are there.
     """
     items = []
     for path in sorted(root.rglob("*.flac")):
@@ -55,6 +58,9 @@ def tuxpaint(root: Path) -> Collection:
 
     Args:
         root: Where the package was unpacked, or its folder of stamps.
+
+    Raises:
+        FileError: If none are there.
     """
     items = []
     for path in sorted(root.rglob("*.ogg")):
