@@ -84,8 +84,8 @@ def clips(roots: Roots, split: str) -> list[Clip]:
 def parts(
     roots: Roots, split: str, sound: SoundEncoder, text: TextEncoder, cache: Path
 ) -> Iterator[tuple[str, Encoded]]:
-    """Encode a split, or read what was encoded before: "mixtures", "esc10" and, to train, "packages"."""
-    wanted = ["mixtures", "esc10"] + (["packages"] if split == "train" and others(roots, split) else [])
+    """Encode a split, or read what was encoded before: "mixtures", "esc10" and, but to test, "packages"."""
+    wanted = ["mixtures", "esc10"] + (["packages"] if split != "test" and others(roots, split) else [])
     heard = [collection.dataset for collection in (esc10(roots, split), *others(roots, split))]
     told = [heard, asdict(COMPOSE), MIXTURES[split], SEEDS[split], sound.fingerprint, text.fingerprint]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
