@@ -343,3 +343,20 @@ def test_a_function_of_sentences_gives_one_row_for_each_and_has_a_version() -> N
         encoder.encode([""])
     with pytest.raises(ConfigError, match="version is ''"):
         CallableSentences(len, name="f", width=2, version="")
+
+
+def test_a_folder_that_wants_to_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", types.ModuleType("sentence_transformers"))
+    (tmp_path / "modules.json").write_text('[{"idx": 0, "type": "evil.Module"}]', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"wants to run code of its own \(evil.Module in modules.json\)"):
+        SentenceTransformerSentences.load(str(tmp_path))
+    (tmp_path / "modules.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(FileError, match="not the parts of a model"):
+        SentenceTransformerSentences.load(str(tmp_path))
+
+
+def test_no_sentences_have_no_vectors() -> None:
+    width: dict[str, Any] = {"name": "f", "width": 3, "version": "1"}
+    sounds = CallableSounds(loudness, rate=8, window_s=1.0, hop_s=1.0, **width)
+    space = ZeroShot(sounds, CallableSentences(lambda texts: np.ones((len(texts), 3)), **width))
+    assert space.encode_text([]).shape == (0, 3)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.audio.batches import pairs
 
 from tamis.audio.baselines.infonce import InfoNCE
 from tamis.audio.baselines.ntxent import NTXent
+from tamis.audio.baselines.triplet import Triplet
 from tamis.audio.clsr import CLSRLoss, likeness, scaled, uniformity
 from tamis.audio.config import CLSRConfig
 from tamis.audio.objective import Pairs, same_clip
@@ -252,3 +254,33 @@ def test_a_value_that_makes_no_loss_is_refused(field: str, value: Any) -> None:
 
 def test_a_loss_outside_of_a_training_has_all_its_parts() -> None:
     assert loss(reconstruction=1.0).terms(pairs())["reconstruction"].item() > 0
+
+
+def test_a_pair_alone_and_half_precision_have_a_loss() -> None:
+    assert math.isfinite(_default(pairs(1)))
+    assert math.isfinite(_default(pairs(), torch.float16))
+
+
+def _default(batch: Pairs, dtype: torch.dtype = torch.float32) -> float:
+    made = CLSRLoss()
+    made.prepare(joint=8, audio=5, text=7)
+    fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    cast = {name: value.to(dtype) if value.is_floating_point() else value for name, value in fields.items()}
+    return made(Pairs(**cast)).item()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: CLSRConfig(tau=1e-300),
+        lambda: CLSRConfig(guidance=1e300),
+        lambda: CLSRConfig(separability_weight=1e300),
+        lambda: CLSRConfig(neighbours=0),
+        lambda: NTXent(0.0),
+        lambda: InfoNCE(-1.0),
+        lambda: Triplet("sum", math.nan),
+    ],
+)
+def test_what_makes_no_loss_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        make()

@@ -471,3 +471,39 @@ def test_a_table_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         load("folder", tmp_path / "none")
     with pytest.raises(FileError, match=r"list\.jsonl:2: expected a JSON object"):
         load("jsonl", put(tmp_path / "list.jsonl", '{"audio": "a"}\n[1]\n'))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "files: " + "[" * 200_000 + "]" * 200_000,
+        "a: &a [lol, lol]\nfiles: [{filename: *a, annotations: []}]",
+        "files: [{filename: [x], annotations: []}]",
+        "files: [{filename: a-b-c.wav, annotations: [{sentence: {x: y}}]}]",
+        'files: !!int ""',
+        "files: 1:1:1.5",
+        "- a",
+        "",
+    ],
+)
+def test_a_yaml_table_of_anything_else_is_one_line(tmp_path: Path, content: str) -> None:
+    put(tmp_path / "MACS.yaml", content)
+    with pytest.raises(FileError, match="not MACS' table"):
+        load("macs", tmp_path)
+
+
+def test_a_fold_of_many_digits_is_none(tmp_path: Path) -> None:
+    put(tmp_path / "meta/esc50.csv", f"filename,fold,category,src_file\na.wav,{'1' * 5000},dog,1\n")
+    with pytest.raises(FileError, match="expected a file name and a whole number"):
+        load("esc50", tmp_path)
+
+
+def test_a_header_of_many_columns_is_read_at_once(tmp_path: Path) -> None:
+    put(tmp_path / "metadata.csv", ",".join(f"c{i}" for i in range(200_000)) + "\n")
+    with pytest.raises(FileError, match="the header lacks file_name"):
+        load("folder", tmp_path)
+
+
+def test_a_name_that_no_file_can_have_is_one_line() -> None:
+    with pytest.raises(FileError, match="no such file"):
+        load("csv", "x" * 300)

@@ -127,3 +127,24 @@ def test_a_method_is_no_better_than_itself() -> None:
     assert paired_bootstrap(same, same, resamples=100) == (0.0, 0.0, 0.0, 1.0)
     with pytest.raises(ShapeError, match="for both"):
         paired_bootstrap(same, same[:, :10])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int64, bool])
+def test_scores_of_any_kind_are_ranked(kind: type) -> None:
+    scores = np.array([[1, 0, 0]]).astype(kind) * (100 if kind is not bool else True)
+    assert rank(scores, np.array([[True, False, False]])).rank.tolist() == [1]  # type: ignore[arg-type]
+
+
+def test_nothing_is_compared_with_nothing() -> None:
+    none = np.zeros((2, 0))
+    with pytest.raises(ShapeError, match="shapes"):
+        paired_bootstrap(none, none)
+    with pytest.raises(ShapeError, match="expected"):
+        rank(np.zeros((0, 3)), np.zeros((0, 3), bool))
+    some = np.ones((1, 2))
+    with pytest.raises(InputError, match="resamples is 0"):
+        paired_bootstrap(some, some, resamples=0)
+    with pytest.raises(InputError, match="is NaN"):
+        paired_bootstrap(some * np.nan, some)
+    with pytest.raises(InputError, match="depth is 0"):
+        rank(some, some > 0, depth=0)

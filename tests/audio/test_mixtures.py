@@ -165,3 +165,14 @@ def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
 def test_what_makes_no_mixture_is_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         ComposeConfig(**changes)  # type: ignore[arg-type]
+
+
+def test_a_clip_with_a_long_pause_is_heard_where_it_sounds() -> None:
+    rate, noise = 8000, np.random.default_rng(0).normal(0, 0.1, 2000).astype(np.float32)
+    samples = np.concatenate([noise, np.zeros(8 * rate, np.float32), noise])
+    clips = [Clip(samples, label, (f"a {label}",), label) for label in ("dog", "bell", "rain")]
+    for mixture in compose(clips, 20, ComposeConfig(rate=rate), seed=0):
+        assert np.isfinite(mixture.samples).all()
+        for event in mixture.events:
+            heard = mixture.samples[round(event.start_s * rate) : round(event.end_s * rate)]
+            assert np.abs(heard).max() > 0.02

@@ -142,3 +142,26 @@ def test_only_sounds_inside_the_folder_are_listed(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     with pytest.raises(FileError, match="holds no sound"):
         files(tmp_path / "bare")
+
+
+@pytest.mark.parametrize(("name", "kind", "subtype"), [("v.xi", "XI", "DPCM_16"), ("v.sds", "SDS", "PCM_16")])
+def test_formats_that_are_read_badly_are_refused(tmp_path: Path, name: str, kind: str, subtype: str) -> None:
+    soundfile.write(tmp_path / name, np.zeros(4410), 44_100, format=kind, subtype=subtype)
+    with pytest.raises(FileError, match=f"a sound in the format {kind}; convert it|not a sound, or damaged"):
+        read(tmp_path / name)
+
+
+def test_a_wave_by_the_name_of_none_is_one_line(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "v.wav", np.zeros(4410), 44_100)
+    (tmp_path / "v.wav").rename(tmp_path / "v.raw")
+    with pytest.raises(FileError, match="not a sound, or damaged"):
+        read(tmp_path / "v.raw")
+    with pytest.raises(FileError, match="no such file"):
+        read(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("rate", [0, -1, 10**12])
+def test_a_rate_that_nobody_has_is_refused(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "v.wav", np.zeros(4410), 44_100)
+    with pytest.raises(LimitError, match="the limits are 1000 to 768000 Hz"):
+        read(tmp_path / "v.wav", rate)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -188,6 +189,7 @@ class SentenceTransformerSentences(TextEncoder):
             raise MissingExtraError("encoding with sentence-transformers", package="sentence-transformers") from error
 
         place = str(Path(source).expanduser())
+        _refuse_code(source, Path(place))
         with loading(source, place):
             model = package.SentenceTransformer(
                 place, device="cpu", trust_remote_code=False, model_kwargs={"use_safetensors": True}
@@ -340,7 +342,7 @@ class ZeroShot:
         """
         if isinstance(sentences, str):
             raise InputError(f"sentences is one text, {sentences[:40]!r}; give a list of them")
-        return self._means(self.text_encoder.encode(sentences))
+        return self._means(self.text_encoder.encode(list(sentences)) if len(sentences) else [])
 
     @staticmethod
     def similarity(
@@ -399,6 +401,19 @@ def _load_clap(source: str) -> tuple[Any, Any]:
             raise FileError(f"{source}: {len(missing)} weights are missing or misshapen, the first {missing[0]}")
         processor = ClapProcessor.from_pretrained(place, trust_remote_code=False)
     return model, processor
+
+
+def _refuse_code(source: str, folder: Path) -> None:
+    """Refuse a folder whose parts are classes of its own: sentence-transformers would run them, asked or not."""
+    file = folder / "modules.json"
+    if not file.is_file():
+        return
+    try:
+        kinds = [str(part["type"]) for part in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise FileError(f"{file}: not the parts of a model ({one_line(error)}); get the model again") from error
+    if own := [kind for kind in kinds if not kind.startswith("sentence_transformers.")]:
+        raise ConfigError(f"{source} wants to run code of its own ({own[0]} in modules.json), which is refused")
 
 
 def _spelt(tokenizer: Any) -> str:

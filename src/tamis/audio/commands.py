@@ -312,7 +312,7 @@ def locate(sound: File, sentence: str, /, *, model: str = _EFFECTS, top: Count =
     """Say where in a sound something is heard.
 
     Args:
-        sound: A file of any format of libsndfile.
+        sound: A file: WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, W64, RF64 or AU.
         sentence: What is to be heard; of one thing, such as "a dog barks".
         model: A shipped name, or a directory.
         top: How many moments, the best first.

@@ -16,6 +16,21 @@ Distance = Literal["mse", "cosine"]
 """How far a rebuilt latent is from the true one; see `CLSRConfig.distance`."""
 
 
+def check_tau(name: str, *taus: float) -> None:
+    """Refuse temperatures at which a contrast is no number.
+
+    Args:
+        name: Of the setting.
+        taus: Its values.
+
+    Raises:
+        ConfigError: If one is not from 0.001 to 1000.
+    """
+    for tau in taus:
+        if not 0.001 <= tau <= 1000:
+            raise ConfigError(f"{name} is {tau}; expected 0.001 to 1000")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CLSRConfig:
     """The CLSR loss.
@@ -60,20 +75,21 @@ class CLSRConfig:
         for name, choices in (("separability", Separability), ("temperature", Temperature), ("distance", Distance)):
             check_choice(name, getattr(self, name), choices)
         for name in ("separability_weight", "reconstruction", "self_reconstruction"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 or more")
-        if not -1 < self.guidance < math.inf or not 0 < self.sharpness < math.inf:
+            if not 0 <= getattr(self, name) <= 1e6:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to 1000000")
+        if not -1 < self.guidance <= 1000 or not 0 < self.sharpness <= 1000:
             raise ConfigError(
-                f"guidance is {self.guidance} and sharpness {self.sharpness}; expected more than -1, and more than 0"
+                f"guidance is {self.guidance} and sharpness {self.sharpness}; expected more than -1, and more than 0, "
+                "up to 1000"
             )
         object.__setattr__(self, "tau_range", tuple(self.tau_range))
-        for name, value in (("tau", self.tau), ("period", self.period), ("tau_range", min(self.tau_range))):
-            if not 0 < value < math.inf:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")
         if len(self.tau_range) != 2 or self.tau_range[0] > self.tau_range[1]:
             raise ConfigError(f"tau_range is {self.tau_range}; expected (least, greatest)")
-        if self.neighbours < 1:
-            raise ConfigError(f"neighbours is {self.neighbours}; expected at least 1")
+        check_tau("tau", self.tau)
+        check_tau("tau_range", *self.tau_range)
+        if not 0 < self.period < math.inf:
+            raise ConfigError(f"period is {self.period}; expected more than 0")
+        check_range(self, 1, 1_000_000, "neighbours")
 
 
 @dataclass(frozen=True, kw_only=True)

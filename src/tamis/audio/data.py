@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from typing import Any
 from tamis.audio.shards import members
 from tamis.audio.sound import Member
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError, nearest, one_line
+from tamis.core.files import is_there
 
 _AUDIO = (".flac", ".wav", ".ogg", ".mp3", ".opus")
 _MAX_TABLE_BYTES = 2_000_000_000
 _MAX_TEXT_BYTES = 1_000_000  # in a tar file
+_MAX_DEPTH = 8  # of a YAML table
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def load(name: str, root: str | Path, split: str | None = None) -> Collection:
     if name not in READERS:
         raise ConfigError(f"{name!r} is no data set; {nearest(name, READERS)}")
     place = Path(root)
-    if not place.exists():
+    if not is_there(place):
         raise FileError(f"{root}: no such {'file' if name in ('csv', 'jsonl') else 'folder'}; give where {name} lies")
     return READERS[name](place, split)
 
@@ -228,9 +231,13 @@ def _macs(root: Path, split: str | None) -> Collection:
     _no_split(split, "macs")
     path = _first(root, ["MACS.yaml", "MACS/MACS.yaml"])
     try:
-        entries = yaml.load(_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["files"]
-        said = [(str(one["filename"]), [str(a["sentence"]) for a in one["annotations"]]) for one in entries]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
+        entries = _plain_yaml(_text(path))["files"]
+        said = [(one["filename"], [note["sentence"] for note in one["annotations"]]) for one in entries]
+        if not isinstance(entries, list) or not all(
+            isinstance(text, str) for file, sentences in said for text in (file, *sentences)
+        ):
+            raise ValueError("a file name or a sentence is no text")
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise FileError(f"{path}: not MACS' table of files, annotations and sentences ({one_line(error)})") from error
     folders = [root / inner for inner in ("audio", "TAU-urban-acoustic-scenes-2019-development/audio", ".")]
     items = []
@@ -248,7 +255,7 @@ def _esc50(root: Path, split: str | None) -> Collection:
     items = []
     for row in _rows(table, ("filename", "fold", "category", "src_file")):
         label, fold = row["category"].replace("_", " "), row["fold"]
-        if not (fold.isascii() and fold.isdecimal() and row["filename"].strip("./")):
+        if not (fold.isascii() and fold.isdecimal() and len(fold) < 4 and row["filename"].strip("./")):
             raise FileError(f"{table}: {row['filename']!r} of fold {fold!r}; expected a file name and a whole number")
         found = _find(root, [audio], [row["filename"], str(Path(row["filename"]).with_suffix(".ogg"))])
         items.append(Item(row["filename"], found, (), (label,), (row["src_file"],), int(fold)))
@@ -266,7 +273,7 @@ def _esc10(root: Path, split: str | None) -> Collection:
         if path.suffix.lower() not in _AUDIO:
             continue
         fold, clip, *_ = path.stem.split("-")
-        if not (fold.isascii() and fold.isdecimal()):
+        if not (fold.isascii() and fold.isdecimal() and len(fold) < 4):
             raise FileError(f"{path}: expected a name such as 1-100032-A.ogg: fold, clip and take")
         label = path.parent.name.partition(" - ")[2].lower()
         title = titles.get(f"{path.parent.name}/{path.name}")
@@ -430,6 +437,32 @@ def _place(item: Item) -> tuple[str, str]:
     return str(item.path.resolve()), ""
 
 
+def _plain_yaml(text: str) -> Any:
+    """Read YAML of texts, lists and mappings; what refers to other parts or nests deeply is refused.
+
+    Raises:
+        ValueError: If it is none.
+        YAMLError: If it is no YAML.
+    """
+    import yaml
+
+    whole: list[Any] = []
+    open_ones: list[Any] = [whole]  # lists; a mapping is one of keys and values in turn until it ends
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent) or len(open_ones) > _MAX_DEPTH:
+            raise ValueError("it refers to other parts of itself, or nests too deeply")
+        if isinstance(event, yaml.ScalarEvent):
+            open_ones[-1].append(event.value)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_ones.append([])
+        elif isinstance(event, yaml.CollectionEndEvent):
+            made = open_ones.pop()
+            if isinstance(event, yaml.MappingEndEvent):
+                made = dict(zip(made[::2], made[1::2], strict=True))
+            open_ones[-1].append(made)
+    return whole[0] if whole else None
+
+
 def _captions(row: dict[str, Any]) -> tuple[str, ...]:
     """Take captions from whatever they are called: caption, captions, text, or caption_1 and so on."""
     found: list[Any] = []
@@ -512,7 +545,8 @@ def _rows(path: Path, columns: Sequence[str], encoding: str = "utf-8-sig") -> It
     reader = csv.DictReader(io.StringIO(_text(path, encoding), newline=""), strict=True)
     try:
         header = reader.fieldnames or ()
-        if twice := next((name for name in header if header.count(name) > 1), None):
+        if len(set(header)) < len(header):
+            twice = next(name for name, count in Counter(header).items() if count > 1)
             raise FileError(f"{path}:1: two columns are named {twice!r}; rename one")
         lacking = [name for name in columns if name not in header]
         if lacking:

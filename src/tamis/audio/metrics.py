@@ -64,15 +64,19 @@ def rank(
             the number of relevant items, at most `depth`.
 
     Raises:
-        InputError: If a score is NaN, or a query has no relevant item.
-        ShapeError: If the two matrices differ in shape.
+        InputError: If a score is NaN, a query has no relevant item, or the depth is below 1.
+        ShapeError: If the two matrices differ in shape, or there is no query.
 
     Source:
         Recall, median rank and mAP@10 as XinhaoMei/audio-text_retrieval counts them with five captions a clip; mAP@16
         over several relevant clips as in DCASE 2025, task 6, is `depth=16`.
     """
-    if scores.shape != relevant.shape or scores.ndim != 2:
+    if scores.shape != relevant.shape or scores.ndim != 2 or not len(scores):
         raise ShapeError(f"scores have shape {scores.shape} and relevant {relevant.shape}; expected (queries, items)")
+    if depth < 1:
+        raise InputError(f"depth is {depth}; expected at least 1")
+    if scores.dtype.kind != "f":
+        scores = scores.astype(np.float64)  # the negative of an unsigned number is none
     if np.isnan(scores).any():
         raise InputError(f"{int(np.isnan(scores).any(axis=1).sum())} queries have scores that are NaN")
     if not relevant.any(axis=1).all():
@@ -145,14 +149,19 @@ def paired_bootstrap(
         seed: Of the resampling.
 
     Raises:
-        ShapeError: If the two differ in shape, or from the groups in length.
+        InputError: If a number is NaN, or there are no resamples.
+        ShapeError: If the two differ in shape, or from the groups in length, or are empty.
 
     Source:
         Efron and Tibshirani, An Introduction to the Bootstrap (1993); percentile interval, groups as its clusters.
     """
-    if better.shape != worse.shape or better.ndim != 2:
+    if better.shape != worse.shape or better.ndim != 2 or not better.size:
         raise ShapeError(f"shapes {better.shape} and {worse.shape}; expected (seeds, queries) for both")
+    if resamples < 1:
+        raise InputError(f"resamples is {resamples}; expected at least 1")
     difference = np.asarray(better, np.float64) - worse
+    if np.isnan(difference).any():
+        raise InputError("a number of a query is NaN")
     seeds, queries = difference.shape
     if groups is not None and len(groups) != queries:
         raise ShapeError(f"{len(groups)} groups of {queries} queries; expected one for each query")

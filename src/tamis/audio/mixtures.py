@@ -334,8 +334,12 @@ def _part(clip: Clip, config: ComposeConfig, rng: np.random.Generator) -> Float3
     sounding = clip.samples[active(clip.samples, config.rate)]
     most = round(config.longest * config.rate)
     if len(sounding) > most:
-        start = int(rng.integers(len(sounding) - most + 1))
-        sounding = sounding[start : start + most]
+        start, whole = int(rng.integers(len(sounding) - most + 1)), sounding
+        sounding = whole[start : start + most]
+        if not np.abs(sounding).max() > SILENCE:  # a pause within the clip
+            loudest = int(np.abs(whole).argmax())
+            start = min(max(0, loudest - most // 2), len(whole) - most)
+            sounding = whole[start : start + most]
     part = sounding * np.float32(0.1 / np.sqrt(np.mean(sounding.astype(np.float64) ** 2)))
     fade = min(config.rate // 100, len(part) // 2)
     ramp = np.linspace(0, 1, fade, dtype=np.float32)

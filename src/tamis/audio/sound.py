@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tamis.core.errors import FileError, InputError, LimitError, MissingExtraError, one_line
-from tamis.core.files import list_files
+from tamis.core.errors import FileError, InputError, LimitError, MissingExtraError, TamisError, one_line
+from tamis.core.files import is_there, list_files
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -22,6 +22,7 @@ SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".o
 """How files are named that are looked at in a folder."""
 SILENCE = 2.0**-16
 """What is not louder is none: half of the least step of 16 bits."""
+_FORMATS = ("AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "RF64", "W64", "WAV", "WAVEX")  # others are read badly
 _BLOCK = 1 << 16  # frames that are decoded at a time
 
 
@@ -116,8 +117,8 @@ def probe(path: str | Path | Member, limits: Limits = DEFAULT) -> About:
     """Read the header of a sound file and hold it against the limits.
 
     Args:
-        path: A file of any format of libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF, W64, AU and more; or such
-            a file inside of a tar file.
+        path: A file of WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF, W64, RF64 or AU; or such a file inside of a tar
+            file.
         limits: What is accepted.
 
     Raises:
@@ -142,6 +143,8 @@ def read(path: str | Path | Member, rate: int | None = None, limits: Limits = DE
         LimitError: If it is too large or too long, whatever its header says.
         MissingExtraError: If soundfile or soxr is not installed.
     """
+    if rate is not None and not (isinstance(rate, int) and limits.min_rate <= rate <= limits.max_rate):
+        raise LimitError(f"rate is {rate!r} Hz; the limits are {limits.min_rate} to {limits.max_rate} Hz")
     with _opened(path, limits) as file:
         about = _about(file)
         parts, count = [], 0
@@ -271,8 +274,9 @@ def _opened(path: str | Path | Member, limits: Limits) -> Iterator[Any]:
         size = path.size
     else:
         path = Path(path)
-        if not path.is_file():
-            raise FileError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; give a sound file")
+        if not is_there(path) or not path.is_file():
+            folder = is_there(path) and path.is_dir()
+            raise FileError(f"{path}: {'a folder' if folder else 'no such file'}; give a sound file")
         size = path.stat().st_size
     if not size:
         raise FileError(f"{path}: empty; give a sound file")
@@ -282,7 +286,9 @@ def _opened(path: str | Path | Member, limits: Limits) -> Iterator[Any]:
         with soundfile.SoundFile(io.BytesIO(path.read()) if isinstance(path, Member) else _named(path)) as file:
             _check(path, _about(file), limits)
             yield file
-    except soundfile.LibsndfileError as error:
+    except TamisError:
+        raise
+    except (soundfile.LibsndfileError, TypeError, ValueError) as error:  # soundfile has its own of files without length
         raise FileError(f"{path}: not a sound, or damaged ({one_line(error)}); save it again") from error
 
 
@@ -296,6 +302,8 @@ def _about(file: Any) -> About:
 
 
 def _check(path: Path | Member, about: About, limits: Limits) -> None:
+    if about.format not in _FORMATS:
+        raise FileError(f"{path}: a sound in the format {about.format}; convert it to one of {', '.join(_FORMATS)}")
     if not limits.min_rate <= about.rate <= limits.max_rate:
         raise LimitError(f"{path}: {about.rate} Hz; the limits are {limits.min_rate} to {limits.max_rate} Hz")
     if about.channels > limits.max_channels:

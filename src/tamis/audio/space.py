@@ -145,9 +145,9 @@ class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-
         """
         if isinstance(sentences, str):
             raise InputError(f"sentences is one text, {sentences[:40]!r}; give a list of them")
-        if not sentences:
+        if not len(sentences):
             return np.zeros((0, self.config.joint), np.float32)
-        return self._embed_rows(self.text_head, Rows.of(self.text_encoder.encode(sentences)))
+        return self._embed_rows(self.text_head, Rows.of(self.text_encoder.encode(list(sentences))))
 
     @staticmethod
     def similarity(

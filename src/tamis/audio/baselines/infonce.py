@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tamis.audio.config import check_tau
 from tamis.audio.objective import Objective, Pairs, same_clip
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class InfoNCE(Objective):
 
     def __init__(self, tau: float = 0.07) -> None:
         super().__init__()
+        check_tau("tau", tau)
         self.tau = tau
         self.scale = nn.Parameter(torch.tensor(-math.log(tau)))
 

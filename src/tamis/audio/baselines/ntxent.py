@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tamis.audio.config import check_tau
 from tamis.audio.objective import Objective, Pairs, same_clip
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class NTXent(Objective):
 
     def __init__(self, tau: float = 0.07, *, mask_captions: bool = True) -> None:
         super().__init__()
+        check_tau("tau", tau)
         self.name = "nt-xent" if mask_captions else "nt-xent-unmasked"
         self.tau, self.mask_captions = tau, mask_captions
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from tamis.audio.objective import Objective, Pairs, same_clip
-from tamis.core.errors import check_choice
+from tamis.core.errors import ConfigError, check_choice
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,6 +35,8 @@ class Triplet(Objective):
     def __init__(self, mining: Mining = "sum", margin: float = 0.2) -> None:
         super().__init__()
         check_choice("mining", mining, Mining)
+        if not 0 <= margin <= 2:
+            raise ConfigError(f"margin is {margin}; expected 0 to 2, as far as cosines go")
         self.name = f"triplet-{mining}"
         self.mining, self.margin = mining, margin
 
