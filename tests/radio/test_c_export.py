@@ -225,14 +225,19 @@ def test_a_network_in_c_needs_nothing_but_the_square_root(network: Network, tmp_
 
 @with_gcc
 def test_the_program_prints_the_class_whatever_its_name(tmp_path: Path) -> None:
-    classes = ('a"b\\', "*/ ??=", "Ф\n%s")
+    classes = ('a"b\\', "*/ ??=", "Ф %s")
     network = lively(SMALL["kd-cnn"](classes=classes))
     frames = some_frames(network.config, count=32)
     frames.iq.tofile(tmp_path / "frames.f32")
     program = compile_with(export_c(network, tmp_path, name="network"), "-std=c99", "-Wall", "-Wextra", "-Werror")
     out = subprocess.run([program, tmp_path / "frames.f32"], capture_output=True, text=True, check=True).stdout
-    lines = [line.split("\t")[0] for line in out.replace("Ф\n", "Ф ").splitlines()]
-    assert lines == [classes[label].replace("\n", " ") for label in logits(network, frames.iq).argmax(1)]
+    lines = [line.split("\t")[0] for line in out.splitlines()]
+    assert lines == [classes[label] for label in logits(network, frames.iq).argmax(1)]
+    with (tmp_path / "frames.f32").open("ab") as file:
+        file.write(b"half")
+    cut = subprocess.run([program, tmp_path / "frames.f32"], capture_output=True, text=True)
+    assert (cut.returncode, cut.stdout) == (2, out)
+    assert "ends within frame 32" in cut.stderr
     usage = subprocess.run([program], capture_output=True, text=True)
     assert (usage.returncode, usage.stderr[:19]) == (2, "usage: network FILE")
 

@@ -90,7 +90,7 @@ def test_a_training_that_was_cut_off_ends_where_it_would_have(tmp_path: Path, mo
     [
         ({"batch": 0}, "batch is 0"),
         ({"asked": 0}, "asked is 0"),
-        ({"room": 3}, "room is 3; expected 32 to 4096"),
+        ({"room": 3}, "room is 3; expected a whole number from 32 to 4096"),
         ({"rate": 0.0}, "rate is 0.0"),
         ({"rate": math.nan}, "rate is nan"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),

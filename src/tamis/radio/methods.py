@@ -91,7 +91,7 @@ def load_network(name: str | Path) -> Network:
     kind = read_config(folder / CONFIG).get("class")
     if kind is None:
         raise FileError(f"{folder / CONFIG}: not the configuration of a tamis model (it names no class)")
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         raise ConfigError(f"{folder / CONFIG}: a {kind}; expected one of {', '.join(_CLASSES)}")
     network: Network = _class(kind).from_pretrained(folder)
     return network
