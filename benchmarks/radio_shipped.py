@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 import lines
 from tamis.core.errors import TamisError
 from tamis.core.results import Run
-from tamis.core.statistics import wilson
 from tamis.radio.bench import costs, table
 from tamis.radio.data import load, split
 from tamis.radio.evaluation import evaluate
@@ -59,9 +58,7 @@ def measure(rounds: int) -> list[Run]:
                 split="test",
                 n=len(data.test),
                 metrics={**dataclasses.asdict(measured[name]), **reached},
-                intervals={
-                    key: wilson(round(value * len(data.test)), len(data.test)) for key, value in reached.items()
-                },
+                intervals={f"{form}_accuracy": run.intervals["accuracy"] for form, run in judged.items()},
                 seconds=time.perf_counter() - start,
                 config={"part": PART, "preset": data.test.name, "runtime": "onnxruntime", "threads": 1},
                 seeds=[0],

@@ -22,6 +22,7 @@ from tamis.audio.training import check_apart, encode_held_out, fit, hold_out
 from tamis.core.errors import ConfigError, nearest
 from tamis.core.report import PALETTE, Cell, Details, Facts, Picture, Report, Section, Table, plot_style
 from tamis.core.results import Run
+from tamis.core.training import check_device
 
 _OFF = CLSRConfig(separability="none", temperature="fixed", reconstruction=0.0)
 _FULL = CLSRConfig()
@@ -155,12 +156,15 @@ def compare(
         The trials, and what they were judged on.
 
     Raises:
-        ConfigError: If there is no such loss or encoder, or a sound is in both collections.
+        ConfigError: If there is no such loss, seed, device or encoder, or a sound is in both collections.
         FileError: If the weights of an encoder are not here.
         InputError: If a collection has no sound with a caption that can be read.
     """
     for name in losses:
         loss_named(name)
+    for seed in seeds:
+        replace(config, seed=seed)  # which checks it
+    check_device(device)
     pairs, judged = pairs.described(), judged.described()
     check_apart(pairs, judged)
     learnt, held = hold_out(pairs)

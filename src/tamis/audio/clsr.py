@@ -243,9 +243,9 @@ class Decoders(nn.Module):
         )
         total = pairs.audio.new_zeros(())
         for decoder, embedding, latents, scale in sides:
-            wanted = cast("Tensor", latents).detach()
             rebuilt = cast(nn.Module, decoder)(embedding.to(next(self.parameters()).dtype))
-            wanted, scale.training = wanted.to(rebuilt.dtype), self.training and len(pairs) > 1
+            wanted = cast("Tensor", latents).detach().to(rebuilt.dtype)
+            scale.train(self.training and len(pairs) > 1)  # one pair has no deviation of its own
             if distance == "mse":
                 total = total + functional.mse_loss(rebuilt, scale(wanted))
             else:

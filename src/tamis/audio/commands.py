@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -229,18 +229,11 @@ def ablate(
     from tamis.core.errors import ConfigError
     from tamis.core.files import check_writable
     from tamis.core.results import json_array, write_runs
-    from tamis.core.training import check_device
 
-    chosen = losses.split(",") if losses else list(ablation.LOSSES)
-    for name in chosen:
-        ablation.loss_named(name)
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
-    for number in numbers:
-        replace(recipe, seed=number)  # which checks it
-    check_device(device)
     check_writable(out / "index.html", out / "runs.jsonl")
     judged = _other(test, pairs, options)
     trials, encoded = ablation.compare(
@@ -248,7 +241,7 @@ def ablate(
         judged,
         sound=encoders.sound,
         text=encoders.text,
-        losses=chosen,
+        losses=losses.split(",") if losses else list(ablation.LOSSES),
         seeds=numbers,
         config=recipe,
         out=out,

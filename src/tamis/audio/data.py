@@ -19,7 +19,7 @@ from typing import Any
 from tamis.audio.shards import members
 from tamis.audio.sound import Member
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError, nearest, one_line
-from tamis.core.files import is_there
+from tamis.core.files import what_is
 
 _AUDIO = (".flac", ".wav", ".ogg", ".mp3", ".opus")
 _MAX_TABLE_BYTES = 2_000_000_000
@@ -119,7 +119,7 @@ def load(name: str, root: str | Path, split: str | None = None) -> Collection:
     if name not in READERS:
         raise ConfigError(f"{name!r} is no data set; {nearest(name, READERS)}")
     place = Path(root)
-    if not is_there(place):
+    if what_is(place) == "no such file":
         raise FileError(f"{root}: no such {'file' if name in ('csv', 'jsonl') else 'folder'}; give where {name} lies")
     return READERS[name](place, split)
 
@@ -529,8 +529,8 @@ def _inside(root: Path, path: Path) -> Path | None:
 
 def _text(path: Path, encoding: str = "utf-8-sig") -> str:
     try:
-        if not path.is_file():  # a pipe would be waited for
-            raise FileError(f"{path}: {'a folder' if path.is_dir() else 'no file'}; give a table")
+        if (found := what_is(path)) != "a file":
+            raise FileError(f"{path}: {found}; give a table")
         if path.stat().st_size > _MAX_TABLE_BYTES:
             raise FileError(f"{path}: {path.stat().st_size} bytes; a table has at most {_MAX_TABLE_BYTES}")
         return path.read_text(encoding=encoding)

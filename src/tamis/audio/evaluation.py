@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -164,12 +163,14 @@ def _line(
     config: Mapping[str, Any] | None = None,
     curves: Mapping[str, Mapping[Any, float]] | None = None,
     seeds: Sequence[int] = (),
+    averaged: Mapping[str, float] | None = None,
 ) -> Run:
+    """Make the result line of what was found; if metrics were averaged over draws, it has no intervals."""
     recalls = {"t2a": found.t2a.recall[1][None], "a2t": found.a2t.recall[1][None]}
     groups = {"t2a": found.owners, "a2t": None}
     bounds = {
         f"{side}_recall_at_1": paired_bootstrap(hits, np.zeros_like(hits), groups=groups[side], resamples=2000)
-        for side, hits in recalls.items()
+        for side, hits in ({} if averaged else recalls).items()
     }
     return Run.measured(
         "audio/retrieval",
@@ -177,7 +178,7 @@ def _line(
         dataset=encoded.dataset,
         split=split,
         n=len(encoded.captions),
-        metrics={**found.metrics(), "sounds": len(encoded)},
+        metrics={**(averaged or found.metrics()), "sounds": len(encoded)},
         intervals={name: [bound.low, bound.high] for name, bound in bounds.items()},
         curves=curves,
         config={"sound": encoded.encoders["sound"], "text": encoded.encoders["text"], **(config or {})},
@@ -261,14 +262,12 @@ def baselines(encoded: Encoded, *, split: str = "test") -> list[tuple[Run, Retri
         encoded: Sounds, each with a sentence.
         split: What result lines call it.
     """
-    made = []
-    for method, found in (("random", chance(len(encoded), encoded.owners)), ("file-names", file_names(encoded))):
-        line = _line(found, encoded, method=method, split=split, seconds=0.0)
-        if method == "random":
-            metrics = {**line.metrics, **by_chance(len(encoded), encoded.owners)}
-            line = replace(line, metrics=metrics, intervals={})
-        made.append((line, found))
-    return made
+    random, named = chance(len(encoded), encoded.owners), file_names(encoded)
+    averaged = by_chance(len(encoded), encoded.owners)
+    return [
+        (_line(random, encoded, method="random", split=split, seconds=0.0, averaged=averaged), random),
+        (_line(named, encoded, method="file-names", split=split, seconds=0.0), named),
+    ]
 
 
 class Moments(NamedTuple):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tamis.core.errors import FileError, InputError, LimitError, MissingExtraError, TamisError, one_line
-from tamis.core.files import is_there, list_files
+from tamis.core.files import list_files, what_is
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -274,9 +274,8 @@ def _opened(path: str | Path | Member, limits: Limits) -> Iterator[Any]:
         size = path.size
     else:
         path = Path(path)
-        if not is_there(path) or not path.is_file():
-            folder = is_there(path) and path.is_dir()
-            raise FileError(f"{path}: {'a folder' if folder else 'no such file'}; give a sound file")
+        if (found := what_is(path)) != "a file":
+            raise FileError(f"{path}: {found}; give a sound file")
         size = path.stat().st_size
     if not size:
         raise FileError(f"{path}: empty; give a sound file")

@@ -24,7 +24,7 @@ from tamis.audio.latents import Encoded, encode_collection
 from tamis.audio.objective import Objective, Pairs, gathered
 from tamis.audio.space import JointSpace, averaged, new_space
 from tamis.core.errors import ConfigError, FileError, InputError, one_line
-from tamis.core.files import check_writable
+from tamis.core.files import check_writable, what_is
 from tamis.core.lightning import KeepEveryEpoch, Lesson, diverged, one_validation
 from tamis.core.progress import progress
 from tamis.core.results import Run
@@ -209,15 +209,10 @@ def _collection(pairs: Collection | str | Path | Sequence[tuple[str | Path, str]
         if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str | Path)):
             raise InputError(f"pair {number} is {str(pair)[:60]!r}; expected a sound file and a sentence")
         sound, caption = pair
-        try:
-            path = Path(sound).resolve()
-            there = path.is_file()
-        except (OSError, ValueError):  # a name that is too long, or holds NUL
-            there = False
-        if not there:
+        if what_is(sound) != "a file":
             missing[str(sound)] = None
             continue
-        said.setdefault(path, (str(sound), []))[1].append(caption)
+        said.setdefault(Path(sound).resolve(), (str(sound), []))[1].append(caption)
     if missing:
         name, count = next(iter(missing)), len(missing) + len(said)
         raise FileError(f"{name[:80]!r}: no such file ({len(missing)} of {count} are missing); give sound files")
@@ -272,26 +267,26 @@ def fit(
     for part in (data, judged):
         made.check(part)
     lesson = _Lesson(made, loss, config, judged)
-    told = _recipe(config, loss)
+    recipe = _recipe(config, loss)
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
         folder = Path(out if out is not None else scratch)
         teacher = trainer(
             epochs=config.epochs, device=device, callbacks=[KeepEveryEpoch(folder, report, config.patience)]
         )
         sets = {"train": data.dataset, "val": judged.dataset, "encoders": dict(data.encoders)}
-        last = claim(folder, {**told, **sets, "space": dataclasses.asdict(made.config)})
+        last = claim(folder, {**recipe, **sets, "space": dataclasses.asdict(made.config)})
         teacher.fit(lesson, _loader(data, config), one_validation(), ckpt_path=last, weights_only=True)
         best = folder / (BEST if val is not None else LAST)
         state = read_checkpoint(best)["state_dict"]
         made.load_state_dict({k.removeprefix("space."): v for k, v in state.items() if k.startswith("space.")})
     made.to("cpu").eval()
-    losing, _ = told.pop("loss"), told.pop("seed")
+    told = {name: value for name, value in recipe.items() if name not in ("loss", "seed")}
     run = evaluate(
         made,
         judged,
         method=method,
         split="val" if val is not None else "train",
-        config={"sounds": len(data), **losing, **told, "trained_at": lesson.commits},
+        config={"sounds": len(data), **recipe["loss"], **told, "trained_at": lesson.commits},
         curves=lesson.curves,
         seeds=[config.seed],
         seconds=lesson.seconds,

@@ -33,6 +33,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from tamis.core.errors import ConfigError, FileError, TamisError, nearest, one_line
+from tamis.core.files import what_is
 
 FORMAT = 1
 _MAX_CONFIG_BYTES = 10_000_000
@@ -74,7 +75,7 @@ def read_config(path: Path) -> dict[str, Any]:
         FileError: If it is missing, no regular file, larger than 10 MB, or no JSON object.
     """
     try:
-        if path.exists() and not path.is_file():
+        if what_is(path) == "no file":
             raise ValueError("it is no regular file")
         with path.open("rb") as file:
             content = file.read(_MAX_CONFIG_BYTES + 1)

@@ -38,12 +38,20 @@ def write_whole(path: str | Path, data: str | bytes) -> Path:
     return path
 
 
-def is_there(path: str | Path) -> bool:
-    """Say whether there is such a file or folder; a name that none can have is that of none."""
+def what_is(path: str | Path) -> str:
+    """Say what lies at a path: "a file", "a folder", "no such file", or "no file" for a pipe or a device.
+
+    A name that no file can have is that of none, and nothing is opened, since a pipe would be waited for.
+    """
+    path = Path(path)
     try:
-        return Path(path).exists()
+        if path.is_file():
+            return "a file"
+        if path.is_dir():
+            return "a folder"
+        return "no file" if path.exists() else "no such file"
     except (OSError, ValueError):  # too long, or NUL in it
-        return False
+        return "no such file"
 
 
 def check_writable(*paths: str | Path) -> None:

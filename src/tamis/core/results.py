@@ -21,7 +21,7 @@ from typing import Any
 
 import tamis
 from tamis.core.errors import ConfigError, FileError, TamisError, one_line
-from tamis.core.files import write_whole
+from tamis.core.files import what_is, write_whole
 
 SCHEMA = 1
 _MEASURED_ONLY = ("seconds", "commit", "dirty", "env", "time")
@@ -275,8 +275,8 @@ def read_runs(path: str | Path) -> list[Run]:
         FileError: If it cannot be read or a line is no result; the message names file and line.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise OSError("it is no regular file")  # a pipe would be waited for
+        if what_is(path) == "no file":
+            raise OSError("it is no regular file")
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{path}: cannot be read ({error}); expected a file of result lines") from error

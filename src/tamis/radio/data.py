@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tamis.core.errors import ConfigError, InputError, ShapeError, check_choice, nearest
-from tamis.core.files import is_there, write_whole
+from tamis.core.files import what_is, write_whole
 from tamis.core.seed import generator
 from tamis.radio.config import PRESETS, How
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
     from numpy.typing import NDArray
+
+
+MAX_BYTES = 8_000_000_000
+"""The most memory that frames may take, read or generated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +49,10 @@ class Frames:
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together, labels without a class, and samples that are no numbers."""
         n = len(self.iq)
-        kinds = {"iq": np.float32, "labels": np.int64, "snr_db": np.float32, "groups": np.int64}
-        for field, kind in kinds.items():
+        kinds = {"iq": np.float32, "labels": np.int64, "snr_db": np.float32}
+        for field, kind in (kinds if self.groups is None else {**kinds, "groups": np.int64}).items():
             array = getattr(self, field)
-            if not (isinstance(array, np.ndarray) and array.dtype == kind) and (field, array) != ("groups", None):
+            if not (isinstance(array, np.ndarray) and array.dtype == kind):
                 told = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
                 raise InputError(f"{self.name}: {field} is {told}; expected an array of {kind.__name__}")
         if len(set(self.classes)) != len(self.classes) or not all(name.isprintable() for name in self.classes):
@@ -176,7 +180,7 @@ def load(
         chosen = {"modulations": classes, "snrs_db": snrs_db}
         changes: dict[str, Any] = {field: tuple(values) for field, values in chosen.items() if values is not None}
         return generate(source, per_cell=200 if per_cell is None else per_cell, seed=seed, **changes)
-    if isinstance(source, str) and "/" not in source and not is_there(source):
+    if isinstance(source, str) and "/" not in source and what_is(source) == "no such file":
         raise ConfigError(f"{source!r} is neither a file nor a preset of the generator; {nearest(source, PRESETS)}")
     from tamis.radio.radioml import read
 

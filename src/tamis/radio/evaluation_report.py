@@ -128,8 +128,8 @@ def report_on(
     page.add(Section("Over the signal-to-noise ratio"), snr_picture([one.run for one in drawn], limit))
     if len(ranked) > len(drawn):
         page.add(f"The {len(drawn)} most accurate of {len(ranked)} are drawn.")
-    for one in ranked if limit else ():
-        if above := above_limit(one.run.curves["accuracy_low"], limit or {}):
+    for one in ranked:
+        if limit and (above := above_limit(one.run.curves["accuracy_low"], limit)):
             page.add(
                 f"Warning: {one.run.method} is above the limit at {', '.join(above)} dB, which no classifier is: it "
                 "has seen its test frames, or their labels are wrong."

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tamis.core.errors import ConfigError, FileError, InputError, LimitError, TamisError, nearest, one_line
-from tamis.core.files import is_there
+from tamis.core.files import what_is
 from tamis.radio import safe_pickle
 from tamis.radio.config import RML2016_CLASSES
-from tamis.radio.data import Frames, places
+from tamis.radio.data import MAX_BYTES, Frames, places
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -88,7 +88,7 @@ def read(
     classes: Sequence[str] | None = None,
     snrs_db: Sequence[int | float] | None = None,
     limit_per_cell: int | None = None,
-    max_bytes: int = 8_000_000_000,
+    max_bytes: int = MAX_BYTES,
 ) -> Frames:
     """Read frames from the file of a known data set.
 
@@ -178,9 +178,8 @@ def _known(path: str | Path, what: str, wanted: Sequence[Any] | None, there: Seq
 @contextmanager
 def _opened(path: Path, max_bytes: int) -> Iterator[_Table]:
     """Open a file of any known kind and read its labels."""
-    if not (is_there(path) and path.is_file()):
-        folder = is_there(path) and path.is_dir()
-        raise FileError(f"{path}: {'a folder; give a file in it' if folder else 'no such file; check the path'}")
+    if (found := what_is(path)) != "a file":
+        raise FileError(f"{path}: {found}; {'give a file in it' if found == 'a folder' else 'check the path'}")
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:

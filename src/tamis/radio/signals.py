@@ -19,7 +19,7 @@ from tamis.core.errors import ConfigError, LimitError, nearest
 from tamis.core.seed import generator
 from tamis.radio import channel, modulation
 from tamis.radio.config import PRESETS, SignalConfig
-from tamis.radio.data import Frames
+from tamis.radio.data import MAX_BYTES, Frames
 
 if TYPE_CHECKING:
     from jaxtyping import Complex64, Float32
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 _CHUNK_SAMPLES = 2**20
-_MAX_BYTES = 8_000_000_000  # of all frames, as of those that are read
 _TRANSIENT_SHARE, _SILENT_SHARE = 0.05, 0.2
 
 
@@ -66,9 +65,9 @@ def generate(
         raise ConfigError(f"seed is {seed!r}; expected a whole number")
     cells = [(name, snr) for name in config.modulations for snr in config.snrs_db]
     total = len(cells) * per_cell
-    if (needed := total * 2 * config.samples * 4) > _MAX_BYTES:
+    if (needed := total * 2 * config.samples * 4) > MAX_BYTES:
         raise LimitError(
-            f"{total} frames take {needed / 1e9:.1f} GB, the limit is {_MAX_BYTES / 1e9:.1f} GB; make fewer at a time"
+            f"{total} frames take {needed / 1e9:.1f} GB, the limit is {MAX_BYTES / 1e9:.1f} GB; make fewer at a time"
         )
     iq = np.empty((total, 2, config.samples), np.float32)
     size = max(1, min(_CHUNK, _CHUNK_SAMPLES // config.samples))
