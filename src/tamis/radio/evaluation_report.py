@@ -197,7 +197,7 @@ def snr_picture(runs: Sequence[Run], limit: Mapping[str, float] | None) -> Pictu
             )
         axes.set(xlabel="signal-to-noise ratio, dB", ylabel="accuracy", ylim=(0, 1.02))
         axes.locator_params(axis="x", integer=True)
-        figure.legend(loc="outside lower left", ncols=3, fontsize="small")
+        figure.legend(loc="outside lower left", ncols=2, fontsize="small")
         picture = Picture.of(figure, "Accuracy of each classifier over the signal-to-noise ratio")
         pyplot.close(figure)
     return picture
