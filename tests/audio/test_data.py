@@ -65,7 +65,7 @@ def test_clotho(tmp_path: Path, nested: bool) -> None:
     assert first.captions == ("rain falls", "it rains", "drops, many", "water", "a storm")
     assert (first.sources, second.sources) == (("123",), ("dog's bark.wav",))
     assert got.missing == ("dog's bark.wav",)
-    assert got.report() == "clotho-evaluation: 1 of 2 clips, 5 captions; 1 clips have no audio (dog's bark.wav)"
+    assert got.report() == "clotho-evaluation: 1 of 2 clips, 5 captions; without audio 1 (dog's bark.wav)"
 
 
 @pytest.mark.parametrize("name", ["audio_32000Hz/val/-abc_30.flac", "val/Y-abc.wav", "-abc.wav"])
@@ -270,9 +270,20 @@ def test_rows_of_one_file_are_one_clip(tmp_path: Path) -> None:
         ("b.wav", ("rain",), ("b.wav",)),
     ]
     assert got.here[0].path == tmp_path / "sub/a.wav"
-    assert got.report() == "pairs: 1 of 2 clips, 3 captions; 1 clips have no audio (b.wav)"
+    assert got.report() == "pairs: 1 of 2 clips, 3 captions; without audio 1 (b.wav)"
     lines = put(tmp_path / "pairs.jsonl", '{"audio": "sub/a.wav", "text": "x"}\n{"audio": "sub/a.wav", "text": "y"}\n')
     assert [item.captions for item in load("jsonl", lines).items] == [("x", "y")]
+
+
+def test_a_table_may_label_its_clips(tmp_path: Path) -> None:
+    put(tmp_path / "a.wav")
+    got = load("csv", put(tmp_path / "clips.csv", "path,label,source\na.wav,bell,x\nb.wav,,y\na.wav,gong,x\n"))
+    assert [(item.id, item.captions, item.labels) for item in got.items] == [
+        ("a.wav", (), ("bell", "gong")),
+        ("b.wav", (), ()),
+    ]
+    lines = put(tmp_path / "clips.jsonl", '{"path": "a.wav", "labels": ["bell", "gong"]}\n')
+    assert load("jsonl", lines).items[0].labels == ("bell", "gong")
 
 
 @pytest.mark.parametrize("column", ["audio", "path", "file_name"])
@@ -286,7 +297,10 @@ def test_a_table_of_pairs_names_its_files_in_one_of_three_ways(tmp_path: Path, c
     [
         ("sound,caption\na.wav,x\n", r"pairs\.csv: row 1: has none of audio, path, file_name"),
         ("audio,caption\na.wav,x\n,y\n", r"pairs\.csv: row 2: has none of audio"),
-        ("audio,description\na.wav,x\n", r"pairs\.csv:1: the header has none of caption, captions, text and caption_1"),
+        (
+            "audio,description\na.wav,x\n",
+            r"pairs\.csv:1: the header has none of caption, .* and label",
+        ),
         ("audio,caption\na.wav\n", r"pairs\.csv:2: has not 2 fields"),
     ],
 )

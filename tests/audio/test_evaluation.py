@@ -7,7 +7,7 @@ import pytest
 from tests.audio.encoding import SENTENCES, SOUNDS, encoded
 from tests.audio.test_space import SIZES
 
-from tamis.audio.evaluation import against, by_chance, chance, classes, evaluate, file_names, moments, order, retrieval
+from tamis.audio.evaluation import against, chance, classes, evaluate, file_names, moments, order, retrieval
 from tamis.audio.space import new_space
 from tamis.core.errors import ConfigError, InputError
 
@@ -48,10 +48,11 @@ def test_chance_finds_what_theory_says() -> None:
 
 def test_the_baseline_is_the_mean_of_many_rankings() -> None:
     owners = np.repeat(np.arange(40), 2)
-    found = by_chance(40, owners)
+    found = chance(40, owners).metrics()
     assert found["t2a_recall_at_10"] == pytest.approx(10 / 40, abs=0.02)
     assert found["a2t_recall_at_1"] == pytest.approx(2 / 80, abs=0.01)
-    assert found != chance(40, owners).metrics()
+    assert found != chance(40, owners, draws=1).metrics()
+    assert len(chance(40, owners, draws=3).t2a.rank) == len(chance(40, owners, draws=3).owners) == 3 * 80
 
 
 def test_names_of_files_are_read_without_suffix_and_with_their_folder() -> None:

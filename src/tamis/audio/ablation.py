@@ -230,7 +230,7 @@ def gains_picture(trials: Sequence[Trial], *, test: str) -> Picture:
     plain = [trial.found for trial in trials if trial.method == PLAIN]
     methods = [m for m in dict.fromkeys(trial.method for trial in trials) if m != PLAIN]
     with matplotlib.rc_context(plot_style()):
-        figure, axes = pyplot.subplots(figsize=(7.2, 0.6 + 0.55 * len(methods)))
+        figure, axes = pyplot.subplots(figsize=(7.2, 1.2 + 0.5 * len(methods)))
         for place, method in enumerate(methods):
             gains = against([trial.found for trial in trials if trial.method == method], plain)
             for shift, metric in ((-0.14, "t2a_map_at_10"), (0.14, "a2t_map_at_10")):

@@ -16,6 +16,7 @@ from tamis.core.options import Count, File, Folder, Json, changed
 
 if TYPE_CHECKING:
     from tamis.audio.data import Collection
+    from tamis.core.results import Run
 
 app = App(
     name="audio",
@@ -38,7 +39,7 @@ class DataOptions:
     """Where a data set lies."""
 
     root: Path | None = None
-    """Folder of a named data set: clotho, audiocaps, wavcaps, macs, esc50, esc10, fsd50k."""
+    """Folder of a named data set: clotho, audiocaps, wavcaps, macs, esc50, esc10, fsd50k, webdataset."""
     split: str | None = None
     """Which part, as the data set calls it, or train, val, test."""
 
@@ -81,7 +82,7 @@ def info(source: str, /, *, options: DataOptions = _DATA, json: Json = False) ->
     """Say what is in a data set, and what is missing.
 
     Args:
-        source: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv.
+        source: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv or .jsonl.
         options: Where it lies.
         json: Print one JSON object.
     """
@@ -156,7 +157,7 @@ def train(
     """Train a joint space of sounds and sentences; one that was cut off goes on.
 
     Args:
-        pairs: A table of pairs (.csv, .jsonl), a folder with metadata.csv, or a named data set.
+        pairs: A table of pairs (.csv, .jsonl), a folder with metadata.csv or .jsonl, or a named data set.
         out: Folder of the space, its checkpoints and the encoded pairs.
         loss: clsr, nt-xent, nt-xent-unmasked, infonce, triplet-sum, triplet-max, triplet-weighted, or a part of clsr:
             nt-xent+separability, nt-xent+temperature, nt-xent+reconstruction.
@@ -192,7 +193,7 @@ def train(
     if json:
         print(run.to_json())
         return
-    _numbers(run.metrics, run.split)
+    _numbers(run)
     print(out)
 
 
@@ -221,7 +222,7 @@ def ablate(
         seeds: Numbers, separated by commas.
         options: Where a named data set lies.
         encoders: What the spaces are built on.
-        recipe: How they are trained; its seed is not used.
+        recipe: How they are trained; --seed belongs to one training.
         device: Where to train the heads.
         json: Print the result lines as a JSON array.
     """
@@ -234,6 +235,8 @@ def ablate(
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise ConfigError(f"--seeds is {seeds!r}; expected whole numbers separated by commas") from error
+    if recipe.seed != TrainConfig().seed:
+        raise ConfigError(f"--seed is {recipe.seed}, of one training; give --seeds {recipe.seed}")
     check_writable(out / "index.html", out / "runs.jsonl")
     judged = _other(test, pairs, options)
     trials, encoded = ablation.compare(
@@ -275,7 +278,7 @@ def evaluate(
     Args:
         models: Shipped names or directories of spaces; clap: and an id or folder for CLAP as it is. "effects" by
             default.
-        dataset: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv.
+        dataset: A named data set, a table of pairs (.csv, .jsonl), or a folder with metadata.csv or .jsonl.
         options: Where a named data set lies; of clotho, audiocaps and fsd50k the test part by default.
         out: Folder of the report (index.html), the result lines (runs.jsonl) and what was encoded.
         json: Print the result lines as a JSON array.
@@ -304,18 +307,20 @@ def evaluate(
 def locate(sound: File, sentence: str, /, *, model: str = _EFFECTS, top: Count = 3, json: Json = False) -> None:
     """Say where in a sound something is heard.
 
+    Windows 20 dB below the loudest come last, since every sentence is near to some silence.
+
     Args:
-        sound: A file: WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, W64, RF64 or AU.
+        sound: A file of up to ten minutes: WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, W64, RF64 or AU.
         sentence: What is to be heard; of one thing, such as "a dog barks".
         model: A shipped name, or a directory.
-        top: How many moments, the best first.
+        top: How many moments, the best first, none of which touches another.
         json: Print a JSON array.
     """
-    from tamis.audio.space import JointSpace
+    from tamis.audio.space import JointSpace, apart
 
-    found = JointSpace.from_pretrained(model).locate(sound, sentence)[:top]
+    found = apart(JointSpace.from_pretrained(model).locate(sound, sentence))[:top]
     if json:
-        print(json_format.dumps([moment._asdict() for moment in found]))
+        print(json_format.dumps([{k: round(v, 4) for k, v in moment._asdict().items()} for moment in found]))
         return
     if not found:
         print(f"tamis: {sound}: silence, in which nothing is heard", file=sys.stderr)
@@ -348,7 +353,8 @@ def _again(verb: str, *words: Any, **options: Any) -> str:
     return shlex.join(told)
 
 
-def _numbers(metrics: dict[str, Any], split: str) -> None:
+def _numbers(run: Run) -> None:
+    print(f"{run.split}: sounds {run.metrics['sounds']}, captions {run.n}")
     for side, said in (("t2a", "text → audio"), ("a2t", "audio → text")):
-        shown = "  ".join(f"R@{k} {metrics[f'{side}_recall_at_{k}']:.3f}" for k in (1, 5, 10))
-        print(f"{split:6} {said}  {shown}  mAP@10 {metrics[f'{side}_map_at_10']:.3f}")
+        shown = "  ".join(f"R@{k} {run.metrics[f'{side}_recall_at_{k}']:.3f}" for k in (1, 5, 10))
+        print(f"{said}  {shown}  mAP@10 {run.metrics[f'{side}_map_at_10']:.3f}")

@@ -95,7 +95,7 @@ class Collection:
         text = f"{self.name}: {len(self.here)} of {len(self.items)} clips, {captions} captions"
         if self.missing:
             few = ", ".join(self.missing[:3])
-            text += f"; {len(self.missing)} clips have no audio ({few}{', …' if len(self.missing) > 3 else ''})"
+            text += f"; without audio {len(self.missing)} ({few}{', …' if len(self.missing) > 3 else ''})"
         return text
 
 
@@ -316,17 +316,19 @@ def _folder(root: Path, split: str | None) -> Collection:
 
 
 def _csv(path: Path, split: str | None) -> Collection:
-    """A table of pairs: the file under audio, path or file_name, relative to the table; captions; a source."""
+    """A table of pairs: the file under audio, path or file_name, relative to the table; captions, label, source."""
     _no_split(split, "csv")
     rows = list(_rows(path, ()))
-    if rows and not any(_is_caption(name) for name in rows[0]):
-        raise FileError(f"{path}:1: the header has none of caption, captions, text and caption_1; name the captions so")
+    if rows and not any(_is_caption(name) or name in ("label", "labels") for name in rows[0]):
+        raise FileError(
+            f"{path}:1: the header has none of caption, captions, text, caption_1 and label; name the captions so"
+        )
     named = ((f"{path}: row {number}", row) for number, row in enumerate(rows, start=1))
     return Collection(path.stem, _listed(path.parent, named), path.parent)
 
 
 def _jsonl(path: Path, split: str | None) -> Collection:
-    """One JSON object a line: the file under audio, path or file_name, relative to the list; captions; a source."""
+    """One JSON object a line: file under audio, path or file_name, relative to the list; captions, label, source."""
     _no_split(split, "jsonl")
     named = ((f"{path}:{number}", row) for number, row in _lines(path))
     return Collection(path.stem, _listed(path.parent, named), path.parent)
@@ -350,16 +352,19 @@ def _listed(
             raise FileError(f"{where}: {file[:80]!r} lies outside of {root}; put the list above the sounds")
         before = items.get(str(real))
         captions = (*(before.captions if before else ()), *_captions(row))
-        sources = (*(before.sources if before else ()), *_sources(row))
+        labels = (*(before.labels if before else ()), *_told(row, "label"))
+        sources = (*(before.sources if before else ()), *_told(row, "source"))
         name = before.id if before else file
-        items[str(real)] = Item(name, _inside(root, place), captions, sources=tuple(dict.fromkeys(sources)))
+        items[str(real)] = Item(
+            name, _inside(root, place), captions, tuple(dict.fromkeys(labels)), tuple(dict.fromkeys(sources))
+        )
     return tuple(items.values())
 
 
-def _sources(row: dict[str, Any]) -> tuple[str, ...]:
-    """Take the recordings that a clip is of: a text under source, or a list under sources."""
-    told = row.get("sources") or row.get("source")
-    return tuple(map(str, told)) if isinstance(told, list) else _written([told])
+def _told(row: dict[str, Any], what: str) -> tuple[str, ...]:
+    """Take what a clip is of: a text under "source" (or "label"), or a list under "sources"."""
+    told = row.get(f"{what}s") or row.get(what)
+    return _written(told) if isinstance(told, list) else _written([told])
 
 
 def _webdataset(root: Path, split: str | None) -> Collection:

@@ -22,7 +22,7 @@ SAYS = "Sentences find generated sounds among each other, and the second at whic
 """What the front page of the demo says of this part."""
 RATE = 22_050
 COUNT = 40
-_SHOWN = 3
+_SHOWN, _WITHIN_S = 3, 1.0
 
 
 def run(out: Path) -> Path:
@@ -62,9 +62,12 @@ def run(out: Path) -> Path:
     page.add(Section("Which sound does a sentence mean?"), table)
     page.add(Section("At which second?"))
     said = {clip.label: clip.phrases[0] for clip in clips}
+    within, asked = placed(space, mixtures, said)
     page.add(
         "Bands are where the sounds are, lines how near their sentences come. Faint noise comes near to some sentence "
-        "too, so `tamis audio locate` puts windows in which nothing sounds last."
+        "too, so `tamis audio locate` puts windows in which nothing sounds last. The moment that it names first is "
+        f"right, or at most {_WITHIN_S:.0f} s off, for {within} of the {asked} sounds in all {COUNT} mixtures; in "
+        "the others its sentence comes nearest to another sound."
     )
     for i in _examples(mixtures):
         page.add(f"“{mixtures[i].captions[0]}”", moment_picture(space, mixtures[i], said))
@@ -95,6 +98,19 @@ def naming_table(clips: Sequence[Clip], ranks: np.ndarray) -> Table:
         [clip.phrases[0], *(clips[j].phrases[0] for j in ranks[i, :2])] for i, clip in enumerate(clips)
     ]
     return Table(["generated to be", "nearest sentence", "second"], rows)
+
+
+def placed(space: JointSpace, mixtures: Sequence[Mixture], said: Mapping[str, str]) -> tuple[int, int]:
+    """Count for how many kinds of sound in mixtures the first moment is right, and how many were asked for."""
+    right = asked = 0
+    for mixture in mixtures:
+        for label in dict.fromkeys(event.label for event in mixture.events):
+            first = space.locate(Sound(mixture.samples, RATE), said[label])[0]
+            middle = (first.start_s + first.end_s) / 2
+            own = [event for event in mixture.events if event.label == label]
+            right += any(one.start_s - _WITHIN_S <= middle <= one.end_s + _WITHIN_S for one in own)
+            asked += 1
+    return right, asked
 
 
 def moment_picture(space: JointSpace, mixture: Mixture, said: Mapping[str, str]) -> Picture:

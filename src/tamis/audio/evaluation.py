@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tamis.audio.data import Collection
-from tamis.audio.metrics import Ranking, caption_relevance, paired_bootstrap, rank
+from tamis.audio.metrics import Ranking, caption_relevance, joined, paired_bootstrap, rank
 from tamis.core.errors import ConfigError, InputError
 from tamis.core.results import Run
 from tamis.core.seed import generator
@@ -61,27 +61,24 @@ def retrieval(
     return _both_ways(sentences @ sounds.T, owners)
 
 
-def chance(sounds: int, owners: Int[np.ndarray, " sentences"], *, seed: int = 0) -> Retrieval:
+def chance(sounds: int, owners: Int[np.ndarray, " sentences"], *, draws: int | None = None) -> Retrieval:
     """Rank at random, as a baseline.
 
     Args:
         sounds: How many.
         owners: Number of each sentence's sound.
-        seed: Of the scores.
+        draws: How many rankings of every query are drawn; by default a hundred for small sets, one for the largest.
+
+    Returns:
+        What each query found, in one draw after the other.
     """
-    return _both_ways(generator(seed, "audio", "chance").random((len(owners), sounds)), owners)
-
-
-def by_chance(sounds: int, owners: Int[np.ndarray, " sentences"]) -> dict[str, float]:
-    """Average the metrics of random ranking over draws: a hundred for small sets, one for the largest.
-
-    Args:
-        sounds: How many.
-        owners: Number of each sentence's sound.
-    """
-    draws = min(100, max(1, _RANDOM // max(1, sounds * len(owners))))
-    found = [chance(sounds, owners, seed=seed).metrics() for seed in range(draws)]
-    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+    draws = draws or min(100, max(1, _RANDOM // max(1, sounds * len(owners))))
+    found = [
+        _both_ways(generator(seed, "audio", "chance").random((len(owners), sounds)), owners) for seed in range(draws)
+    ]
+    return Retrieval(
+        joined([one.t2a for one in found]), joined([one.a2t for one in found]), np.tile(np.asarray(owners), draws)
+    )
 
 
 def file_names(encoded: Encoded) -> Retrieval:
@@ -163,14 +160,14 @@ def _line(
     config: Mapping[str, Any] | None = None,
     curves: Mapping[str, Mapping[Any, float]] | None = None,
     seeds: Sequence[int] = (),
-    averaged: Mapping[str, float] | None = None,
+    bounded: bool = True,
 ) -> Run:
-    """Make the result line of what was found; if metrics were averaged over draws, it has no intervals."""
+    """Make the result line of what was found, with intervals by bootstrap unless it is not `bounded`."""
     recalls = {"t2a": found.t2a.recall[1][None], "a2t": found.a2t.recall[1][None]}
     groups = {"t2a": found.owners, "a2t": None}
     bounds = {
         f"{side}_recall_at_1": paired_bootstrap(hits, np.zeros_like(hits), groups=groups[side], resamples=2000)
-        for side, hits in ({} if averaged else recalls).items()
+        for side, hits in (recalls if bounded else {}).items()
     }
     return Run.measured(
         "audio/retrieval",
@@ -178,7 +175,7 @@ def _line(
         dataset=encoded.dataset,
         split=split,
         n=len(encoded.captions),
-        metrics={**(averaged or found.metrics()), "sounds": len(encoded)},
+        metrics={**found.metrics(), "sounds": len(encoded)},
         intervals={name: [bound.low, bound.high] for name, bound in bounds.items()},
         curves=curves,
         config={"sound": encoded.encoders["sound"], "text": encoded.encoders["text"], **(config or {})},
@@ -263,9 +260,8 @@ def baselines(encoded: Encoded, *, split: str = "test") -> list[tuple[Run, Retri
         split: What result lines call it.
     """
     random, named = chance(len(encoded), encoded.owners), file_names(encoded)
-    averaged = by_chance(len(encoded), encoded.owners)
     return [
-        (_line(random, encoded, method="random", split=split, seconds=0.0, averaged=averaged), random),
+        (_line(random, encoded, method="random", split=split, seconds=0.0, bounded=False), random),
         (_line(named, encoded, method="file-names", split=split, seconds=0.0), named),
     ]
 

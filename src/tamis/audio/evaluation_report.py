@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tamis.audio.data import Collection
     from tamis.audio.evaluation import Judged
 
+_GREY = {"random": ":", "file-names": "--"}
+
 
 def judged_table(judged: Judged, collection: Collection) -> Table:
     """Set what spaces found side by side.
@@ -51,8 +53,8 @@ def judged_report(judged: Judged, collection: Collection, *, command: str) -> Re
     best = max(judged.runs[:-2], key=lambda run: run.metrics["t2a_map_at_10"])
     page = Report(
         f"Sounds and sentences: {collection.name}",
-        f"{best.method} finds {100 * best.metrics['t2a_recall_at_10']:.0f} % of the sounds among the first ten of "
-        f"{len(judged.encoded)}.",
+        f"{best.method} puts the sound that a sentence means first in {100 * best.metrics['t2a_recall_at_1']:.0f} %, "
+        f"and among the first ten of {len(judged.encoded)} in {100 * best.metrics['t2a_recall_at_10']:.0f} %.",
     )
     page.add(judged_table(judged, collection), recall_picture(judged))
     page.add(Section("What was judged"), Details("Sounds", "\n".join(judged.encoded.ids)))
@@ -72,18 +74,21 @@ def recall_picture(judged: Judged) -> Picture:
     """Draw the share of queries whose sound, or caption, is among the first so many."""
     import matplotlib
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     with matplotlib.rc_context(plot_style()):
         figure, both = pyplot.subplots(1, 2, figsize=(9.4, 3.6), sharey=True)
         for axes, side, said in zip(both, ("t2a", "a2t"), ("text → audio", "audio → text"), strict=True):
             for run, found in zip(judged.runs, judged.found, strict=True):
-                ranks = getattr(found, side).rank
                 places = np.unique(np.round(np.geomspace(1, max(2, len(judged.encoded)), 24)).astype(int))
-                grey = {"color": PALETTE[-1], "linestyle": ":"} if run.method in ("random", "file-names") else {}
+                ranks = getattr(found, side).rank
+                grey = {"color": PALETTE[-1], "linestyle": _GREY[run.method]} if run.method in _GREY else {}
                 axes.plot(places, [100 * (ranks <= k).mean() for k in places], label=run.method, markersize=3, **grey)
             axes.set(xscale="log", xlabel="first so many", title=said, ylim=(0, 102))
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
         both[0].set_ylabel("found, %")
-        both[0].legend()
+        figure.legend(*both[0].get_legend_handles_labels(), loc="outside right upper")
         picture = Picture.of(figure, "Recall over the number of results, in both directions")
         pyplot.close(figure)
     return picture

@@ -278,7 +278,7 @@ def encode(
 
 def _warn_of(missing: Sequence[str], name: str, more: str = "") -> None:
     if missing:
-        count = f"{len(missing)} sounds could not be read and are left out"
+        count = f"sounds that could not be read are left out, {len(missing)} in all"
         warnings.warn(f"{name}: {count} ({missing[0]}){more}", stacklevel=3)
 
 

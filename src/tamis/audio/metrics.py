@@ -47,6 +47,17 @@ class Ranking(NamedTuple):
         }
 
 
+def joined(rankings: Sequence[Ranking]) -> Ranking:
+    """Set the queries of several rankings of one depth and the same cut-offs one after the other."""
+    first = rankings[0]
+    return Ranking(
+        np.concatenate([one.rank for one in rankings]),
+        {k: np.concatenate([one.recall[k] for one in rankings]) for k in first.recall},
+        np.concatenate([one.average_precision for one in rankings]),
+        first.depth,
+    )
+
+
 def rank(
     scores: Float[np.ndarray, "queries items"],
     relevant: Bool[np.ndarray, "queries items"],

@@ -281,7 +281,9 @@ def clips_of(
             continue
         made.append(Clip(samples, label, phrases.get(label) or item.captions or (label,), item.sources[0]))
     if not made:
-        raise InputError(f"{collection.name}: has no clip with a label and a sound; give a data set with labels")
+        raise InputError(
+            f"{collection.name}: has no clip with a label and a sound; give labels, as a column label of a table"
+        )
     return made
 
 

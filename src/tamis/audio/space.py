@@ -46,6 +46,19 @@ class Moment(NamedTuple):
     """Cosine of the window and the sentence."""
 
 
+def apart(moments: Sequence[Moment]) -> list[Moment]:
+    """Leave out moments that overlap or touch a better one, since they show the same place.
+
+    Args:
+        moments: The best first, as `JointSpace.locate` gives them.
+    """
+    kept: list[Moment] = []
+    for moment in moments:
+        if all(moment.end_s < other.start_s or moment.start_s > other.end_s for other in kept):
+            kept.append(moment)
+    return kept
+
+
 class JointSpace(nn.Module, Checkpoint, license="apache-2.0", tags=["audio-text-retrieval"]):
     """Encoders of sounds and sentences with a head each, and unit vectors as their outcome."""
 

@@ -100,6 +100,8 @@ def train(
             raise ConfigError("one of pairs and val is encoded and the other is not; encode both, or neither")
         return fit(pairs, val, loss, config, sizes=sizes, method=method, out=out, device=device)
     collection = _collection(pairs).described()
+    if len(collection.here) < 2:
+        raise InputError(f"{collection.name}: {len(collection.here)} described sound; give at least two")
     if val is None:
         collection, held_out = hold_out(collection, seed=config.seed)
         if held_out is None and len(collection.here) >= _FEWEST:
