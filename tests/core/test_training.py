@@ -12,30 +12,87 @@ import pytest
 import torch
 
 from tamis.core.errors import ConfigError, FileError
-from tamis.core.lightning import KeepEveryEpoch, Lesson
+from tamis.core.lightning import KeepEveryEpoch, Lesson, load_weights
 from tamis.core.training import check_same, claim, quietly, read_checkpoint, trainer
 
 
 def test_a_folder_is_claimed_once_and_then_gives_its_checkpoint(tmp_path: Path) -> None:
     told = {"seed": 0, "widths": (8, 4)}
-    assert claim(tmp_path / "new", told) is None
-    assert claim(tmp_path / "new", told) is None
-    last = tmp_path / "new" / "last.ckpt"
-    torch.save({"step": 3}, last)
-    assert claim(tmp_path / "new", told) == last
-    assert read_checkpoint(last) == {"step": 3}
+    for _ in range(2):
+        with claim(tmp_path / "new", told) as last:
+            assert last is None
+    kept = tmp_path / "new" / "last.ckpt"
+    torch.save({"step": 3}, kept)
+    with claim(tmp_path / "new", told) as last:
+        assert last == kept
+    assert read_checkpoint(kept) == {"step": 3}
+
+
+def _claimed(folder: Path, told: dict[str, Any]) -> Path | None:
+    with claim(folder, told) as last:
+        return last
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    with claim(tmp_path, {"seed": 0}):
+        with pytest.raises(ConfigError, match="a training is going on there"):
+            _claimed(tmp_path, {"seed": 1})
+        with pytest.raises(ConfigError, match="a training is going on there"):
+            _claimed(tmp_path, {"seed": 0})
+        assert '"seed": 0' in (tmp_path / "training.json").read_text(encoding="utf-8")
+    assert _claimed(tmp_path, {"seed": 1}) is None
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_model_of_another_origin_is_not_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(ConfigError, match=f"holds {name}, which no training put there"):
+        _claimed(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(10_000)}, tmp_path / "last.ckpt")
+    content = bytearray((tmp_path / "last.ckpt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(FileError, match=r"last\.ckpt: not a checkpoint of a training"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({}, "state_dict"),
+        ({"state_dict": {}}, "bias, weight"),
+        ({"state_dict": [1]}, "state_dict"),
+        ({"state_dict": {"own.weight": torch.zeros(2, 2), "own.bias": "x"}}, "bias, weight"),
+        ({"state_dict": {"own.weight": torch.full((1, 2), torch.nan), "own.bias": torch.zeros(1)}}, "weight"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, kept: dict[str, Any], said: str) -> None:
+    torch.save(kept, tmp_path / "best.ckpt")
+    with pytest.raises(FileError, match=rf"best\.ckpt: does not fit this training \({said}\)"):
+        load_weights(torch.nn.Linear(2, 1), tmp_path / "best.ckpt", "own.")
+
+
+def test_weights_come_back(tmp_path: Path) -> None:
+    one, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    torch.save({"state_dict": {f"own.{k}": v for k, v in one.state_dict().items()} | {"x": 1}}, tmp_path / "best.ckpt")
+    load_weights(other, tmp_path / "best.ckpt", "own.")
+    assert torch.equal(one.weight, other.weight)
 
 
 def test_another_training_is_refused_once_there_is_a_checkpoint(tmp_path: Path) -> None:
-    claim(tmp_path, {"seed": 0})
-    assert claim(tmp_path, {"seed": 1}) is None  # nothing was kept of the first
+    _claimed(tmp_path, {"seed": 0})
+    assert _claimed(tmp_path, {"seed": 1}) is None  # nothing was kept of the first
     torch.save({"step": 3}, tmp_path / "last.ckpt")
     with pytest.raises(ConfigError, match="another training: seed is 1 there and 2 here"):
-        claim(tmp_path, {"seed": 2})
+        _claimed(tmp_path, {"seed": 2})
     with pytest.raises(ConfigError, match="another training: rate is None there and 2 here"):
-        claim(tmp_path, {"seed": 1, "rate": 2})
+        _claimed(tmp_path, {"seed": 1, "rate": 2})
     with pytest.raises(ConfigError, match="another training: seed is 1 there and None here"):
-        claim(tmp_path, {})
+        _claimed(tmp_path, {})
     check_same(tmp_path, {})  # nothing is known yet
     check_same(tmp_path, {"seed": 1})
     with pytest.raises(ConfigError, match="another training: seed is 1 there and 2 here"):
@@ -45,10 +102,10 @@ def test_another_training_is_refused_once_there_is_a_checkpoint(tmp_path: Path) 
 def test_a_checkpoint_of_nobody_knows_what_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"garbage")
     with pytest.raises(ConfigError, match=r"holds last\.ckpt, but no training\.json"):
-        claim(tmp_path, {})
+        _claimed(tmp_path, {})
     (tmp_path / "training.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FileError, match=r"last\.ckpt: not a checkpoint of a training"):
-        claim(tmp_path, {})
+        _claimed(tmp_path, {})
 
 
 def test_a_device_is_cpu_or_a_gpu_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

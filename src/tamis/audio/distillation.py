@@ -31,10 +31,10 @@ from tamis.audio.sound import Sound, resample
 from tamis.audio.space import averaged
 from tamis.audio.words import TABLE, Words
 from tamis.core.errors import InputError
-from tamis.core.lightning import KeepEveryEpoch, Lesson, one_validation
+from tamis.core.lightning import KeepEveryEpoch, Lesson, one_validation, run_through
 from tamis.core.progress import progress
 from tamis.core.seed import derive, generator
-from tamis.core.training import Shuffle, claim, quietly, trainer
+from tamis.core.training import Shuffle, quietly, trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,12 +204,11 @@ def _teach(
     told = {"pupil": type(pupil).__name__, "rows": len(rows), "data": digest.hexdigest(), **vars(lessons)}
     with TemporaryDirectory() as scratch, quietly(lessons.threads), progress("learning") as report:
         folder = Path(out if out is not None else scratch)
-        last = claim(folder, told)
         loader = DataLoader(
             rows, lessons.batch, sampler=Shuffle(len(rows), lessons.seed), collate_fn=lambda fetched: fetched
         )
         made = trainer(epochs=lessons.epochs, device="cpu", callbacks=[KeepEveryEpoch(folder, report)])
-        made.fit(lesson, loader, one_validation(), ckpt_path=last, weights_only=True)
+        run_through(made, lesson, folder, told, loader, one_validation())
     pupil.eval()
     return lesson.curves
 

@@ -25,7 +25,7 @@ from tamis.audio.objective import Objective, Pairs, gathered
 from tamis.audio.space import JointSpace, averaged, new_space
 from tamis.core.errors import ConfigError, FileError, InputError, one_line
 from tamis.core.files import check_writable, what_is
-from tamis.core.lightning import KeepEveryEpoch, Lesson, diverged, one_validation
+from tamis.core.lightning import KeepEveryEpoch, Lesson, diverged, load_weights, one_validation, run_through
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive, generator
@@ -36,9 +36,7 @@ from tamis.core.training import (
     Shuffle,
     check_device,
     check_same,
-    claim,
     quietly,
-    read_checkpoint,
     trainer,
 )
 
@@ -276,11 +274,9 @@ def fit(
             epochs=config.epochs, device=device, callbacks=[KeepEveryEpoch(folder, report, config.patience)]
         )
         sets = {"train": data.dataset, "val": judged.dataset, "encoders": dict(data.encoders)}
-        last = claim(folder, {**recipe, **sets, "space": dataclasses.asdict(made.config)})
-        teacher.fit(lesson, _loader(data, config), one_validation(), ckpt_path=last, weights_only=True)
-        best = folder / (BEST if val is not None else LAST)
-        state = read_checkpoint(best)["state_dict"]
-        made.load_state_dict({k.removeprefix("space."): v for k, v in state.items() if k.startswith("space.")})
+        all_told = {**recipe, **sets, "space": dataclasses.asdict(made.config)}
+        run_through(teacher, lesson, folder, all_told, _loader(data, config), one_validation())
+        load_weights(made, folder / (BEST if val is not None else LAST), "space.")
     made.to("cpu").eval()
     told = {name: value for name, value in recipe.items() if name not in ("loss", "seed")}
     run = evaluate(

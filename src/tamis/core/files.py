@@ -9,6 +9,9 @@ from pathlib import Path
 
 from tamis.core.errors import FileError
 
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+"""What a model directory holds."""
+
 
 def write_whole(path: str | Path, data: str | bytes) -> Path:
     """Write a file under a temporary name beside it and rename it, so that nobody ever sees half of it.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
-from tamis.core.errors import FileError, InputError, one_line
+from tamis.core.errors import FileError, InputError, TamisError, one_line
 from tamis.core.results import source_state
-from tamis.core.training import BEST, LAST
+from tamis.core.training import BEST, LAST, claim, read_checkpoint
 
 
 class Lesson(pl.LightningModule):
@@ -30,6 +32,8 @@ class Lesson(pl.LightningModule):
         self.commits: list[str] = []
         """Of the source trees that trained it; one that was not clean has a + behind it."""
         self._since, self._commit = time.perf_counter(), ""
+        self.started = False
+        """Whether the training goes, and nothing that was kept is still to be taken up."""
 
     def epochs_since_best(self) -> int:
         """Count the epochs after the first that was best."""
@@ -56,6 +60,10 @@ class Lesson(pl.LightningModule):
         commit, dirty = source_state()
         self._commit = f"{commit}+" if dirty else commit
 
+    def on_train_start(self) -> None:
+        """Know that all that was kept is taken up."""
+        self.started = True
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the curves, the time that it took, and what trained it."""
         now = time.perf_counter()
@@ -68,16 +76,14 @@ class Lesson(pl.LightningModule):
         """Take them up again.
 
         Raises:
-            FileError: If the checkpoint lacks a part.
+            ValueError: If the checkpoint lacks a part.
         """
         kinds = {"curves": dict, "seconds": float, "commits": list, "optimizer_states": list, "lr_schedulers": list}
         wrong = [part for part, kind in {**kinds, "loops": dict}.items() if not isinstance(checkpoint.get(part), kind)]
-        own, kept = self.state_dict(), checkpoint.get("state_dict", {})
-        wrong += sorted(own.keys() ^ kept.keys())
-        wrong += [name for name in own.keys() & kept.keys() if own[name].shape != kept[name].shape]
+        wrong += [] if wrong or all(isinstance(one, dict) for one in checkpoint["curves"].values()) else ["curves"]
+        wrong += unlike(self.state_dict(), checkpoint.get("state_dict"))
         if wrong:
-            told = ", ".join(wrong[:3])
-            raise FileError(f"the checkpoint does not fit this training ({told}); remove its folder, and train again")
+            raise ValueError(", ".join(wrong[:3]))
         self.curves = checkpoint["curves"]
         self.seconds, self.commits = checkpoint["seconds"], list(checkpoint["commits"])
 
@@ -123,6 +129,68 @@ class KeepEveryEpoch(pl.Callback):
 
     def _enough(self, lesson: Lesson) -> bool:
         return self.patience is not None and lesson.epochs_since_best() >= self.patience
+
+
+def run_through(
+    teacher: pl.Trainer, lesson: Lesson, folder: Path, told: Mapping[str, Any], train: Any = None, val: Any = None
+) -> None:
+    """Train in a folder that nobody else trains in; a training that was cut off there goes on.
+
+    Args:
+        teacher: From `trainer`.
+        lesson: What is trained.
+        folder: Of the checkpoints; made if need be.
+        told: What makes the training the one that it is.
+        train: Loader of the training, if the lesson has none of its own.
+        val: Loader of the validation.
+
+    Raises:
+        ConfigError: If the folder holds another training, or one is going on there.
+        FileError: If what it holds is damaged, or it cannot be written.
+        InputError: If the training diverges.
+    """
+    with claim(folder, told) as last:
+        try:
+            teacher.fit(lesson, train, val, ckpt_path=last, weights_only=True)
+        except TamisError:
+            raise
+        except Exception as error:
+            if last is None or lesson.started:
+                raise
+            raise FileError(
+                f"{last}: does not fit this training ({one_line(error)[:200]}); remove its folder, and train again"
+            ) from error
+
+
+def load_weights(module: nn.Module, path: Path, prefix: str) -> None:
+    """Take the weights of one module of a lesson out of its checkpoint.
+
+    Args:
+        module: That gets them.
+        path: Of the checkpoint.
+        prefix: What its names begin with there.
+
+    Raises:
+        FileError: If it is damaged, or holds other weights.
+    """
+    kept: Any = read_checkpoint(path).get("state_dict")
+    if isinstance(kept, dict):
+        kept = {name.removeprefix(prefix): v for name, v in kept.items() if str(name).startswith(prefix)}
+    if wrong := unlike(module.state_dict(), kept):
+        raise FileError(
+            f"{path}: does not fit this training ({', '.join(wrong[:3])}); remove its folder, and train again"
+        )
+    module.load_state_dict(kept)
+
+
+def unlike(own: Mapping[str, torch.Tensor], kept: Any) -> list[str]:
+    """Name the tensors that are not in both, differ in shape, or are not finite."""
+    if not isinstance(kept, dict):
+        return ["state_dict"]
+    both = own.keys() & kept.keys()
+    wrong = [name for name in both if not isinstance(kept[name], torch.Tensor) or own[name].shape != kept[name].shape]
+    wrong += [name for name in both - set(wrong) if not bool(torch.isfinite(kept[name]).all())]
+    return sorted(map(str, own.keys() ^ kept.keys())) + sorted(wrong)
 
 
 def check_loss(outputs: Any, steps: int) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamis.core.errors import ConfigError, FileError
-from tamis.core.files import write_whole
+from tamis.core.files import CONFIG, WEIGHTS, check_writable, write_whole
 from tamis.core.seed import generator
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def check_same(folder: Path, told: Mapping[str, Any], *, whole: bool = False) ->
     """
     file = folder / ABOUT
     if not (folder / LAST).exists():
+        for name in (WEIGHTS, CONFIG):
+            if (folder / name).exists():
+                raise ConfigError(f"{folder}: holds {name}, which no training put there; give another folder")
         return
     if not file.exists():
         raise ConfigError(f"{folder}: holds {LAST}, but no {ABOUT} that says of what; give another folder")
@@ -50,26 +55,60 @@ def check_same(folder: Path, told: Mapping[str, Any], *, whole: bool = False) ->
             )
 
 
-def claim(folder: Path, told: Mapping[str, Any]) -> Path | None:
-    """Write into a folder which training it is for, or refuse it if it holds the checkpoints of another.
+@contextmanager
+def claim(folder: Path, told: Mapping[str, Any]) -> Iterator[Path | None]:
+    """Hold a folder for one training, and write into it which; refuse it if it holds the checkpoints of another.
 
     Args:
         folder: Of the checkpoints; made if need be.
         told: What makes the training the one that it is, as JSON has it.
 
-    Returns:
+    Yields:
         The checkpoint to go on from, if there is one.
 
     Raises:
-        ConfigError: If the folder holds another training.
+        ConfigError: If the folder holds another training, or one is going on there.
         FileError: If what it holds is damaged, or it cannot be written.
     """
-    check_same(folder, told, whole=True)
-    if not (folder / LAST).exists():
-        write_whole(folder / ABOUT, json.dumps(told, indent=2, sort_keys=True) + "\n")
-        return None
-    read_checkpoint(folder / LAST)
-    return folder / LAST
+    check_writable(folder / ABOUT)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        check_same(folder, told, whole=True)
+        last = folder / LAST
+        if last.exists():
+            read_checkpoint(last)
+            yield last
+        else:
+            write_whole(folder / ABOUT, json.dumps(told, indent=2, sort_keys=True) + "\n")
+            yield None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes and threads that do the same, where the system can.
+
+    Args:
+        folder: That exists; nothing is written into it.
+
+    Raises:
+        ConfigError: If it is locked.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: a training is going on there; wait for it, or give another folder") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(opened)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -81,6 +120,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     import torch
 
     try:
+        with zipfile.ZipFile(path) as parts:  # torch writes checksums, and does not look at them
+            if damaged := parts.testzip():
+                raise ValueError(damaged)
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # of pickle, zipfile, struct or torch: a damaged file has many faces
         raise FileError(

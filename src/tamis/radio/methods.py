@@ -82,7 +82,8 @@ def load_network(name: str | Path) -> Network:
         ConfigError: If there is no such model, or it is none of the networks of this package.
         FileError: If the directory or a file in it is missing or damaged.
     """
-    from tamis.core.checkpoint import CONFIG, read_config
+    from tamis.core.checkpoint import read_config
+    from tamis.core.files import CONFIG
     from tamis.radio.network import Network
 
     if str(name).endswith(".onnx"):

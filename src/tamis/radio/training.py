@@ -14,11 +14,11 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from tamis.core.lightning import KeepEveryEpoch, Lesson
+from tamis.core.lightning import KeepEveryEpoch, Lesson, load_weights, run_through
 from tamis.core.progress import progress
 from tamis.core.results import Run
 from tamis.core.seed import derive
-from tamis.core.training import BEST, Shuffle, claim, quietly, read_checkpoint, trainer
+from tamis.core.training import BEST, Shuffle, quietly, trainer
 from tamis.radio.config import TrainConfig
 from tamis.radio.evaluation import evaluate
 from tamis.radio.network import Network, check_frames
@@ -142,16 +142,11 @@ def fit(
             callbacks=[KeepEveryEpoch(folder, report, config.patience)],
             precision="bf16-mixed" if config.precision == "bfloat16" else "32-true",
         )
-        last = claim(folder, _told(objective, data, {**_recipe(config), "seed": config.seed, **(extra or {})}))
-        made.fit(
-            objective,
-            _loader(data.train, config.batch, config.seed),
-            _loader(data.val, 1024, None),
-            ckpt_path=last,
-            weights_only=True,
+        told = _told(objective, data, {**_recipe(config), "seed": config.seed, **(extra or {})})
+        run_through(
+            made, objective, folder, told, _loader(data.train, config.batch, config.seed), _loader(data.val, 1024, None)
         )
-        state = read_checkpoint(folder / BEST)["state_dict"]
-        network.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
+        load_weights(network, folder / BEST, "network.")
     _warn_of_collapse(objective, method)
     run = evaluate(
         network.to(device),

@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from tamis.core.lightning import Lesson, check_loss, diverged
+from tamis.core.lightning import Lesson, check_loss, diverged, run_through
 from tamis.core.progress import progress
 from tamis.core.seed import derive
-from tamis.core.training import LAST, claim, quietly, trainer
+from tamis.core.training import LAST, quietly, trainer
 from tamis.vision.config import TinyConfig, TinyTraining
 from tamis.vision.tiny import build
 from tamis.vision.tiny_data import KINDS, NAMED, Kind, batch, graded, pack, read, shares
@@ -73,7 +73,7 @@ def train_tiny(
 
 
 def fit(
-    pupil: pl.LightningModule,
+    pupil: Lesson,
     told: dict[str, Any],
     steps: int,
     round_steps: int,
@@ -106,7 +106,7 @@ def fit(
             precision=precision,
             reload_dataloaders_every_n_epochs=1,
         )
-        made.fit(pupil, ckpt_path=claim(folder, told), weights_only=True)
+        run_through(made, pupil, folder, told)
     if not all(torch.isfinite(weights).all() for weights in pupil.parameters()):
         raise diverged("a weight is NaN or infinite", steps)
 
