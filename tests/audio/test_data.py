@@ -275,6 +275,34 @@ def test_rows_of_one_file_are_one_clip(tmp_path: Path) -> None:
     assert [item.captions for item in load("jsonl", lines).items] == [("x", "y")]
 
 
+@pytest.mark.parametrize("caption", ["NaN", "Infinity", "true", "5"])
+def test_a_caption_that_is_no_text_is_refused(tmp_path: Path, caption: str) -> None:
+    put(tmp_path / "a.wav")
+    lines = put(tmp_path / "pairs.jsonl", f'{{"audio": "a.wav", "caption": {caption}}}\n')
+    with pytest.raises(FileError, match=r"pairs\.jsonl:1: a caption is \w+; expected a text"):
+        load("jsonl", lines)
+
+
+def test_names_of_files_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> None:
+    lines = put(tmp_path / "pairs.jsonl", json.dumps({"audio": "a\x1b[2J\n.wav", "caption": "x"}) + "\n")
+    assert load("jsonl", lines).report().isprintable()
+
+
+@pytest.mark.parametrize("split", ["..", "../other", "/"])
+@pytest.mark.parametrize("name", ["folder", "webdataset"])
+def test_a_split_does_not_lead_out_of_the_root(tmp_path: Path, name: str, split: str) -> None:
+    put(tmp_path / "set/metadata.csv", "file_name,caption\n")
+    with pytest.raises(ConfigError, match="expected a folder in"):
+        load(name, tmp_path / "set", split)
+
+
+def test_a_field_that_is_too_long_is_said_to_be(tmp_path: Path) -> None:
+    put(tmp_path / "a.wav")
+    table = put(tmp_path / "pairs.csv", f"audio,caption\na.wav,{'x' * 140_000}\n")
+    with pytest.raises(FileError, match=r"pairs\.csv:2: a field has more than 131072 characters"):
+        load("csv", table)
+
+
 def test_a_table_may_label_its_clips(tmp_path: Path) -> None:
     put(tmp_path / "a.wav")
     got = load("csv", put(tmp_path / "clips.csv", "path,label,source\na.wav,bell,x\nb.wav,,y\na.wav,gong,x\n"))

@@ -1,6 +1,7 @@
 """Encoded sets: sequences of different lengths, kept and read again, cut and joined."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,28 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
         Encoded.load(file)
 
 
+def test_numbers_that_were_changed_are_found(tmp_path: Path) -> None:
+    file = encoded(2).save(tmp_path / "set.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(FileError, match=r"no encoded sounds \(it was changed\)"):
+        Encoded.load(file)
+
+
+def test_another_folder_of_the_same_names_sizes_and_times_is_encoded_anew(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    found = []
+    for folder, one in zip(("a", "b"), described(2), strict=True):
+        path = tmp_path / folder / "x.wav"
+        path.parent.mkdir()
+        soundfile.write(path, one.sound.samples[:4000], RATE)
+        os.utime(path, (0, 0))
+        collection = Collection("set", (Item("x.wav", path, ("low",)),))
+        found.append(encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept").dataset)
+    assert found[0] != found[1]
+
+
 def test_a_subset_keeps_what_belongs_together_and_joining_undoes_it() -> None:
     made = encoded(6)
     parts = [made.subset([4, 1], "some"), made.subset([0, 2, 3, 5], "others")]
@@ -118,6 +141,12 @@ def test_a_collection_is_encoded_once_while_its_files_stay_the_same(tmp_path: Pa
     with pytest.warns(UserWarning, match="no encoded sounds"):
         mended = encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept")
     np.testing.assert_array_equal(mended.sounds.values, Encoded.load(kept).sounds.values)
+    other = type(SOUNDS)(
+        lambda s: np.ones((1, 3), np.float32), name="o", rate=RATE, width=3, window_s=1.0, hop_s=1.0, version="1"
+    )
+    encode_collection(collection, other, SENTENCES).save(kept)
+    with pytest.warns(UserWarning, match="encoded by others than"):
+        assert encode_collection(collection, SOUNDS, SENTENCES, cache=tmp_path / "kept").encoders == first.encoders
     paths[0].unlink()
     with pytest.warns(UserWarning, match="left out, 1 in all"):
         assert encode_collection(collection, SOUNDS, SENTENCES).ids == ("b.wav",)

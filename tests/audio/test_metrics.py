@@ -1,5 +1,6 @@
 """Rankings against a hand-worked case, loops, and theory."""
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,6 +76,10 @@ def test_bad_matrices_are_refused() -> None:
         rank(good, relevant.T)
     with pytest.raises(InputError, match="1 queries have scores that are NaN"):
         rank(np.array([[0, np.nan, 0], [0, 0, 0]]), relevant)
+    with pytest.raises((InputError, jaxtyping.TypeCheckError), match="bool"):
+        rank(good, 2 * relevant)
+    with pytest.raises(InputError, match=r"depth is 10 and cutoffs \(0, 1\); expected at least 1"):
+        rank(good, relevant, cutoffs=(0, 1))
     with pytest.raises(InputError, match="query 1 has no relevant item"):
         rank(good, np.array([[True, False, False], [False, False, False]]))
 

@@ -1,5 +1,6 @@
 """Mixtures: what their captions and times say is what is in them."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -145,6 +146,32 @@ def test_another_data_set_is_not_written_over(tmp_path: Path, name: str, content
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_what_a_run_that_was_cut_off_wrote_goes(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    write(compose(clips(), 3, CONFIG), 8000, tmp_path)
+
+    def cut_off() -> Iterator[Mixture]:
+        yield from compose(clips(), 7, CONFIG)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(cut_off(), 8000, tmp_path)
+    assert not (tmp_path / "metadata.jsonl").exists()
+    write(compose(clips(), 2, CONFIG), 8000, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "metadata.jsonl",
+        "mixture-000000.flac",
+        "mixture-000001.flac",
+    ]
+
+
+def test_sounds_of_the_same_name_that_nobody_composed_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "mixture-000000.flac").write_text("mine")
+    with pytest.raises(ConfigError, match="holds another data set"):
+        write(compose(clips(), 2, CONFIG), 8000, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
     for mixture in compose(clips(), 50, ComposeConfig(rate=8000, patterns=("then",), captions=4)):
         assert len(set(mixture.captions)) == 4
@@ -157,7 +184,7 @@ def test_captions_of_one_mixture_differ_while_there_are_other_words() -> None:
         ({"seconds": 5.0}, "three events with gaps of 1 s need 9.5 s"),
         ({"seconds": float("nan")}, "three events with gaps of 1 s need 9.5 s"),
         ({"seconds": float("inf")}, "the limit of a sound is 600 s"),
-        ({"captions": 0}, "expected at least 1"),
+        ({"captions": 0}, "expected a whole number from 1 to 100"),
         ({"rate": 100}, "at least 1000 Hz"),
         ({"gain_db": (0.0, -9.0)}, r"\(least, greatest\)"),
     ],

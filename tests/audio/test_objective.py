@@ -31,6 +31,10 @@ def test_captions_of_one_clip_are_marked_and_a_pair_is_never_its_own() -> None:
         ({"text": torch.zeros(6, 9)}, r"expected \(pairs, joint\) for both"),
         ({"clips": [1, 2, 3, 4, 5]}, "clips has 5 rows; expected 6"),
         ({"text_latents": torch.zeros(7, 7)}, "text_latents has 7 rows; expected 6"),
+        ({"clips": [0.5, 1, 2, 3, 4, 5]}, r"clips has shape \(6,\) of torch.float32"),
+        ({"clips": [[0]] * 6}, r"clips has shape \(6, 1\)"),
+        ({"text": torch.zeros(6, 8)}, "one kind of floating point"),
+        ({"audio_views": torch.zeros(6, 3)}, r"audio_views has shape \(6, 3\)"),
     ],
 )
 def test_tensors_that_do_not_belong_together_are_refused(changes: dict[str, Any], said: str) -> None:

@@ -165,6 +165,25 @@ def test_a_configuration_that_is_none_of_ours_is_refused(content: str, folder: P
         Toy.from_pretrained(folder)
 
 
+def test_no_memory_is_taken_for_a_model_that_the_file_does_not_hold(changed: Any, folder: Path) -> None:
+    made: list[torch.device] = []
+
+    class Watched(Toy):
+        def __init__(self, config: ToyConfig) -> None:
+            super().__init__(config)
+            made.append(next(self.parameters()).device)
+
+    Watched.__name__ = "Toy"
+    changed(config={"width": 1_000_000, "kernels": [7]})
+    with pytest.raises(FileError, match="weights, and it holds fewer"):
+        Watched.from_pretrained(folder)
+    assert [device.type for device in made] == ["meta"]
+
+
+def test_weights_may_be_read_by_who_may_read_the_configuration(folder: Path) -> None:
+    assert len({(folder / name).stat().st_mode for name in ("model.safetensors", "config.json")}) == 1
+
+
 def test_an_init_that_could_not_be_rebuilt_is_refused_when_the_class_is_made() -> None:
     with pytest.raises(ConfigError, match=r"must be \(self, config\)"):
 

@@ -86,6 +86,8 @@ def info(source: str, /, *, options: DataOptions = _DATA, json: Json = False) ->
         options: Where it lies.
         json: Print one JSON object.
     """
+    from tamis.core.errors import one_line
+
     collection = options.collection(source)
     facts = {
         "dataset": collection.dataset,
@@ -101,7 +103,7 @@ def info(source: str, /, *, options: DataOptions = _DATA, json: Json = False) ->
         return
     for name, value in facts.items():
         if isinstance(value, list):
-            few = ", ".join(value[:8])
+            few = one_line(", ".join(value[:8]))
             value = f"{len(value)}{f': {few}' if few else ''}{', …' if len(value) > 8 else ''}"
         print(f"{name:12} {value}")
 
@@ -136,6 +138,7 @@ def compose(
     from tamis.audio import mixtures as composing
 
     config = composing.ComposeConfig(seconds=seconds, captions=captions, patterns=tuple(patterns.split(",")))
+    composing.composed(out)  # which refuses a folder of something else
     clips = composing.clips_of(options.collection(source), config.rate)
     print(composing.write(composing.compose(clips, count, config, seed=seed), config.rate, out, total=count))
 
@@ -244,7 +247,7 @@ def ablate(
         judged,
         sound=encoders.sound,
         text=encoders.text,
-        losses=losses.split(",") if losses else list(ablation.LOSSES),
+        losses=losses.split(",") if losses is not None else list(ablation.LOSSES),
         seeds=numbers,
         config=recipe,
         out=out,

@@ -27,7 +27,7 @@ def check_tau(name: str, *taus: float) -> None:
         ConfigError: If one is not from 0.001 to 1000.
     """
     for tau in taus:
-        if not 0.001 <= tau <= 1000:
+        if not isinstance(tau, int | float) or not 0.001 <= tau <= 1000:
             raise ConfigError(f"{name} is {tau}; expected 0.001 to 1000")
 
 

@@ -94,7 +94,7 @@ class Collection:
         captions = sum(len(item.captions) for item in self.here)
         text = f"{self.name}: {len(self.here)} of {len(self.items)} clips, {captions} captions"
         if self.missing:
-            few = ", ".join(self.missing[:3])
+            few = one_line(", ".join(self.missing[:3]))
             text += f"; without audio {len(self.missing)} ({few}{', …' if len(self.missing) > 3 else ''})"
         return text
 
@@ -307,7 +307,7 @@ def _fsd50k(root: Path, split: str | None) -> Collection:
 
 def _folder(root: Path, split: str | None) -> Collection:
     """Source: audiofolder of Hugging Face datasets: `metadata.csv` or `.jsonl` with file_name and captions."""
-    base = root / split if split else root
+    base = _below(root, split)
     table = _first(base, ["metadata.csv", "metadata.jsonl"])
     rows: Iterable[dict[str, Any]]
     rows = _rows(table, ("file_name",)) if table.suffix == ".csv" else (row for _, row in _lines(table))
@@ -351,7 +351,7 @@ def _listed(
         if not real.is_relative_to(inside):
             raise FileError(f"{where}: {file[:80]!r} lies outside of {root}; put the list above the sounds")
         before = items.get(str(real))
-        captions = (*(before.captions if before else ()), *_captions(row))
+        captions = (*(before.captions if before else ()), *_captions(row, where))
         labels = (*(before.labels if before else ()), *_told(row, "label"))
         sources = (*(before.sources if before else ()), *_told(row, "source"))
         name = before.id if before else file
@@ -372,7 +372,7 @@ def _webdataset(root: Path, split: str | None) -> Collection:
 
     Differs: what is compressed, links, or names a place outside is refused; see `shards`.
     """
-    base = root / split if split else root
+    base = _below(root, split)
     if base.is_file():
         shards = [base]
     else:
@@ -414,7 +414,8 @@ def _said(parts: dict[str, Member]) -> tuple[str, ...]:
             texts[kind] = member.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise FileError(f"{member}: not UTF-8 at byte {error.start}; pack it as UTF-8") from error
-    found = _captions(_object(texts["json"], str(parts["json"]))) if "json" in texts else ()
+    where = str(parts.get("json"))
+    found = _captions(_object(texts["json"], where), where) if "json" in texts else ()
     return found or _written([texts.get("txt")])
 
 
@@ -468,12 +469,14 @@ def _plain_yaml(text: str) -> Any:
     return whole[0] if whole else None
 
 
-def _captions(row: dict[str, Any]) -> tuple[str, ...]:
+def _captions(row: dict[str, Any], where: str) -> tuple[str, ...]:
     """Take captions from whatever they are called: caption, captions, text, or caption_1 and so on."""
     found: list[Any] = []
     for key, value in row.items():
         if _is_caption(key):
             found += value if isinstance(value, list) else [value]
+    if wrong := [one for one in found if isinstance(one, int | float)]:
+        raise FileError(f"{where}: a caption is {wrong[0]}; expected a text")
     return _written(one for one in found if not isinstance(one, dict | list))
 
 
@@ -500,6 +503,13 @@ def _split(given: str, words: dict[str, str], name: str) -> str:
     if given not in words and given not in words.values():
         raise ConfigError(f"split is {given!r}; {name} has {', '.join(dict.fromkeys(words.values()))}")
     return words.get(given, given)
+
+
+def _below(root: Path, split: str | None) -> Path:
+    base = root / (split or "")
+    if not base.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(f"split is {split!r}; expected a folder in {root}")
+    return base
 
 
 def _no_split(split: str | None, name: str) -> None:
@@ -561,6 +571,9 @@ def _rows(path: Path, columns: Sequence[str], encoding: str = "utf-8-sig") -> It
                 raise FileError(f"{path}:{reader.line_num}: has not {len(header)} fields, as the header")
             yield row
     except csv.Error as error:
+        if "field larger" in str(error):
+            limit = f"a field has more than {csv.field_size_limit()} characters; shorten it"
+            raise FileError(f"{path}:{reader.line_num + 1}: {limit}") from error
         raise FileError(f"{path}:{reader.line_num}: not CSV ({error}); save it again") from error
 
 

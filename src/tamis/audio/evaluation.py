@@ -346,10 +346,12 @@ def against(
         By metric: mean gain, and its 95 % interval.
 
     Raises:
-        ConfigError: If the numbers of seeds differ.
+        ConfigError: If the numbers of seeds differ, or the sets.
     """
-    if len(better) != len(worse):
+    if not better or len(better) != len(worse):
         raise ConfigError(f"{len(better)} seeds against {len(worse)}; expected the same ones")
+    if not all(np.array_equal(one.owners, better[0].owners) for one in (*better, *worse)):
+        raise ConfigError("what is compared was not found in one set; judge both on the same sounds and captions")
     gains = {}
     for side, groups in (("t2a", better[0].owners), ("a2t", None)):
         found = [[getattr(one, side) for one in method] for method in (better, worse)]

@@ -19,7 +19,7 @@ from tamis.audio.encoders import SoundEncoder, TextEncoder
 from tamis.audio.mixtures import Event, Mixture
 from tamis.audio.sound import DEFAULT, Limits, Member, Sound, checked, read, resample
 from tamis.core.errors import ConfigError, FileError, InputError, MissingExtraError, TamisError, one_line
-from tamis.core.files import write_whole
+from tamis.core.files import check_writable, write_whole
 from tamis.core.progress import progress
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Encoded:
             "owners": self.owners,
         }
         text = json.dumps({**told, "encoders": dict(self.encoders)})
-        return write_whole(path, safetensors.numpy.save(tensors, {"tamis": text}))
+        return write_whole(path, safetensors.numpy.save(tensors, {"tamis": text, "sha256": _digest(text, tensors)}))
 
     @classmethod
     def load(cls, path: str | Path) -> Encoded:
@@ -169,8 +169,11 @@ class Encoded:
         """
         try:
             with safe_open(path, "numpy") as file:
-                told = json.loads(file.metadata()["tamis"])
+                text = file.metadata()["tamis"]
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+                if file.metadata()["sha256"] != _digest(text, tensors):
+                    raise ValueError("it was changed")
+            told = json.loads(text)
             made = cls(
                 dataset=str(told["dataset"]),
                 ids=tuple(told["ids"]),
@@ -189,15 +192,36 @@ class Encoded:
             raise FileError(f"{path}: no encoded sounds ({one_line(error)}); encode them again") from error
         return made
 
-    def _check(self) -> None:
-        """See that all parts have one length.
+    def check_made_by(self, sound: SoundEncoder, text: TextEncoder, where: object) -> None:
+        """Refuse what other encoders made.
+
+        Args:
+            sound: That should have encoded the sounds.
+            text: That should have encoded the sentences.
+            where: What holds it.
 
         Raises:
-            ValueError: If they have not.
+            FileError: If others did.
         """
+        if self.encoders != _named(sound, text) or (
+            (self.sounds.values.shape[1], self.sentences.values.shape[1]) != (sound.width, text.width)
+        ):
+            raise FileError(f"{where}: encoded by others than {sound.name} and {text.name}; it is encoded again")
+
+    def _check(self) -> None:
+        """See that all parts are what they should be, and of one length.
+
+        Raises:
+            ValueError: If they are not.
+        """
+        texts = (self.dataset, *self.ids, *self.captions, *self.missing, *self.patterns, *dict(self.encoders).values())
+        if not all(isinstance(text, str) for text in (*texts, *(label for labels in self.labels for label in labels))):
+            raise ValueError("a name or a caption is no text")
+        if {self.owners.dtype.kind, self.sounds.starts.dtype.kind, self.sentences.starts.dtype.kind} != {"i"}:
+            raise ValueError("numbers of sounds or rows are not whole")
         for rows, count in ((self.sounds, len(self.ids)), (self.sentences, len(self.captions))):
             starts = rows.starts
-            if rows.values.ndim != 2 or not np.isfinite(rows.values).all():
+            if rows.values.ndim != 2 or rows.values.dtype.kind != "f" or not np.isfinite(rows.values).all():
                 raise ValueError("latents are no matrix of finite numbers")
             if (
                 starts.shape != (count + 1,)
@@ -213,6 +237,14 @@ class Encoded:
             raise ValueError(f"{sounds} sounds, and not as many labels, events and patterns")
         if set(self.encoders) != {"sound", "text", "sound_fingerprint", "text_fingerprint"}:
             raise ValueError("the encoders are not named")
+
+
+def _digest(told: str, tensors: Mapping[str, Shaped[np.ndarray, ...]]) -> str:
+    digest = hashlib.sha256(told.encode())
+    for name, values in sorted(tensors.items()):
+        digest.update(json.dumps([name, values.shape, str(values.dtype)]).encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def encode(
@@ -246,7 +278,7 @@ def encode(
                 continue
             given = checked(described.sound)
             digest.update(str(given.rate).encode())
-            digest.update(np.round(given.samples * 2**15).astype(np.int32).tobytes())
+            digest.update(np.round(given.samples * 2**15).clip(-(2.0**31), 2.0**31 - 128).astype(np.int32).tobytes())
             digest.update(json.dumps([described.id, described.captions, described.labels]).encode())
             heard.append(sound_encoder.encode(resample(given, sound_encoder.rate).samples))
             read.append(described._replace(sound=Sound(np.zeros(0, np.float32), 0)))
@@ -266,14 +298,18 @@ def encode(
         labels=tuple(one.labels for one in read),
         events=tuple(one.events for one in read),
         patterns=tuple(one.pattern for one in read),
-        encoders={
-            "sound": sound_encoder.name,
-            "text": text_encoder.name,
-            "sound_fingerprint": sound_encoder.fingerprint,
-            "text_fingerprint": text_encoder.fingerprint,
-        },
+        encoders=_named(sound_encoder, text_encoder),
         missing=tuple(missing),
     )
+
+
+def _named(sound: SoundEncoder, text: TextEncoder) -> dict[str, str]:
+    return {
+        "sound": sound.name,
+        "text": text.name,
+        "sound_fingerprint": sound.fingerprint,
+        "text_fingerprint": text.fingerprint,
+    }
 
 
 def _warn_of(missing: Sequence[str], name: str, more: str = "") -> None:
@@ -297,6 +333,8 @@ def encode_collection(
         FileError: If the folder cannot be written.
         InputError: If no sound can be read, or a caption is no text.
     """
+    if cache is not None:
+        check_writable(cache / "latents")
     check_sentences(caption for item in collection.here for caption in item.captions)
     told = [
         collection.dataset,
@@ -309,6 +347,7 @@ def encode_collection(
     if file is not None and file.is_file():
         try:
             kept = Encoded.load(file)
+            kept.check_made_by(sound, text, file)
             _warn_of(kept.missing, collection.name, f"; {file} keeps that")
             return kept
         except FileError as error:
@@ -319,13 +358,16 @@ def encode_collection(
     return made
 
 
-def _state(path: Path | Member | None) -> tuple[int, int] | None:
-    """Say size and time of a file; None if it is gone."""
+def _state(path: Path | Member | None) -> list[Any] | None:
+    """Say place, size and time of a file; None if it is gone."""
+    if path is None:
+        return None
     try:
-        file = path.stat() if path is not None else None
+        file = path.stat()
     except OSError:
         return None
-    return (file.st_size, file.st_mtime_ns) if file is not None else None
+    place = [str(path.archive.resolve()), path.offset, path.size] if isinstance(path, Member) else [str(path.resolve())]
+    return [*place, file.st_size, file.st_mtime_ns]
 
 
 def of_collection(collection: Collection, limits: Limits = DEFAULT) -> Iterator[Described | TamisError]:

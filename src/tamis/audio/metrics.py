@@ -75,7 +75,7 @@ def rank(
             the number of relevant items, at most `depth`.
 
     Raises:
-        InputError: If a score is NaN, a query has no relevant item, or the depth is below 1.
+        InputError: If a score is NaN, a query has no relevant item, relevance is not bool, or a depth is below 1.
         ShapeError: If the two matrices differ in shape, or there is no query.
 
     Source:
@@ -84,8 +84,10 @@ def rank(
     """
     if scores.shape != relevant.shape or scores.ndim != 2 or not len(scores):
         raise ShapeError(f"scores have shape {scores.shape} and relevant {relevant.shape}; expected (queries, items)")
-    if depth < 1:
-        raise InputError(f"depth is {depth}; expected at least 1")
+    if min(depth, *cutoffs) < 1:
+        raise InputError(f"depth is {depth} and cutoffs {tuple(cutoffs)}; expected at least 1")
+    if relevant.dtype != bool:
+        raise InputError(f"relevant is of {relevant.dtype}; expected bool")
     if scores.dtype.kind != "f":
         scores = scores.astype(np.float64)  # the negative of an unsigned number is none
     if np.isnan(scores).any():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tamis.audio.sound import DEFAULT, SILENCE, read
-from tamis.core.errors import ConfigError, InputError, MissingExtraError, TamisError, one_line
+from tamis.core.errors import ConfigError, InputError, MissingExtraError, TamisError, check_range, one_line
 from tamis.core.files import check_writable, write_whole
 from tamis.core.progress import progress
 from tamis.core.seed import generator
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tamis.audio.data import Collection
 
 _NAME = re.compile(r"mixture-\d{6,}\.flac")
+_LIST, _UNFINISHED = "metadata.jsonl", ".composing"
 PATTERNS = ("one", "twice", "then", "while", "three")
 """What can happen in a mixture."""
 _WORDINGS: Mapping[str, tuple[str, ...]] = {
@@ -127,8 +128,7 @@ class ComposeConfig:
                 f"{self.gap[1]:g} s need {3 * self.longest + 2 * self.gap[1]:g} s, and the limit of a sound is "
                 f"{DEFAULT.max_seconds:g} s"
             )
-        if self.captions < 1:
-            raise ConfigError(f"captions is {self.captions}; expected at least 1")
+        check_range(self, 1, 100, "captions")
         if self.rate < 1000 or not 0 <= self.gap[0] <= self.gap[1] or self.gain_db[0] > self.gain_db[1]:
             raise ConfigError(
                 f"rate is {self.rate}, gap {self.gap} and gain_db {self.gain_db}; "
@@ -188,7 +188,8 @@ def wordings(phrases: Sequence[str], count: int, *, seed: int = 0) -> list[str]:
 def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int | None = None) -> Path:
     """Write mixtures into a folder as audiofolder has it: .flac files and metadata.jsonl, which is written last.
 
-    Mixtures that an earlier run wrote there go, so that the folder holds none that metadata.jsonl does not name.
+    Mixtures that an earlier run wrote there go, even if it was cut off, so that the folder holds none that
+    metadata.jsonl does not name.
 
     Args:
         mixtures: From `compose`.
@@ -208,12 +209,13 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
         import soundfile
     except (ModuleNotFoundError, OSError) as error:  # OSError: the library itself is missing
         raise MissingExtraError("writing sounds", "audio") from error
-    lines, listed = [], Path(out) / "metadata.jsonl"
-    check_writable(listed)
-    older = _composed(Path(out))
+    lines, listed, unfinished = [], Path(out) / _LIST, Path(out) / _UNFINISHED
+    older = composed(out)
     with progress("composing", total) as report:
         for number, mixture in enumerate(mixtures):
-            listed.unlink(missing_ok=True)  # not before the first one is there: clips may make no mixture
+            if not number:  # not before the first one is there: clips may make no mixture
+                write_whole(unfinished, "")
+                listed.unlink(missing_ok=True)
             name = f"mixture-{number:06d}.flac"
             with io.BytesIO() as buffer:
                 soundfile.write(buffer, mixture.samples, rate, format="FLAC", subtype="PCM_16")
@@ -232,16 +234,29 @@ def write(mixtures: Iterable[Mixture], rate: int, out: str | Path, *, total: int
             report(number + 1)
     for name in older:
         (Path(out) / name).unlink(missing_ok=True)
-    return write_whole(listed, "".join(lines))
+    write_whole(listed, "".join(lines))
+    unfinished.unlink(missing_ok=True)
+    return listed
 
 
-def _composed(folder: Path) -> set[str]:
-    """Name the mixtures that an earlier run wrote into a folder; another data set there is refused."""
-    listed = folder / "metadata.jsonl"
+def composed(out: str | Path) -> set[str]:
+    """Name the mixtures that an earlier run of `write` left in a folder.
+
+    Raises:
+        ConfigError: If the folder holds another data set.
+        FileError: If it cannot be written.
+    """
+    folder, listed = Path(out), Path(out) / _LIST
+    check_writable(listed)
     refusal = ConfigError(f"{folder}: holds another data set; give a folder of its own")
+    there = {path.name for path in folder.glob("mixture-*.flac") if _NAME.fullmatch(path.name)}
     if (folder / "metadata.csv").exists():
         raise refusal
+    if (folder / _UNFINISHED).exists():
+        return there
     if not listed.exists():
+        if there:
+            raise refusal
         return set()
     try:
         told = [json.loads(line) for line in listed.read_text(encoding="utf-8").split("\n") if line]

@@ -42,10 +42,23 @@ class Pairs:
                 f"audio has shape {tuple(self.audio.shape)} and text {tuple(self.text.shape)}; "
                 "expected (pairs, joint) for both"
             )
+        if not len(self.audio) or self.audio.dtype != self.text.dtype or not self.audio.is_floating_point():
+            raise ShapeError(
+                f"{len(self.audio)} pairs of {self.audio.dtype} and {self.text.dtype}; "
+                "expected at least one, and one kind of floating point"
+            )
+        if self.clips.ndim != 1 or self.clips.is_floating_point():
+            raise ShapeError(
+                f"clips has shape {tuple(self.clips.shape)} of {self.clips.dtype}; expected whole numbers, one a pair"
+            )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None and len(value) != len(self.audio):
                 raise ShapeError(f"{field.name} has {len(value)} rows; expected {len(self.audio)}, one for each pair")
+        for name in ("audio_views", "text_views"):
+            views = getattr(self, name)
+            if views is not None and views.shape != self.audio.shape:
+                raise ShapeError(f"{name} has shape {tuple(views.shape)}; expected {tuple(self.audio.shape)}")
 
     def __len__(self) -> int:
         return len(self.audio)

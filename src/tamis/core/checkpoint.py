@@ -21,6 +21,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import tempfile
 import typing
 from pathlib import Path
@@ -122,10 +123,11 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
             FileError: If the directory or a file in it is missing, damaged or lacks tensors.
         """
         folder = cls._find(name, revision)
-        model = cls(cls._read_config(folder / CONFIG))
-        weights = folder / WEIGHTS
+        config, weights = cls._read_config(folder / CONFIG), folder / WEIGHTS
         if not weights.is_file():
             raise FileError(f"{weights}: no such file; a model directory holds {WEIGHTS} and {CONFIG}")
+        cls._check_size(config, weights)
+        model = cls(config)
         assert isinstance(model, nn.Module)
         try:
             safetensors.torch.load_model(model, weights, strict=True)
@@ -133,6 +135,18 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
             raise FileError(f"{weights}: does not fit {cls.__name__}: {one_line(error)}") from error
         model.eval()
         return model
+
+    @classmethod
+    def _check_size(cls, config: Any, weights: Path) -> None:
+        """Refuse a configuration of a larger model than the file holds, before memory is taken for it."""
+        with torch.device("meta"):
+            model = cls(config)
+        assert isinstance(model, nn.Module)
+        wanted = sum(one.numel() for one in model.parameters())
+        if wanted > weights.stat().st_size:  # bytes, and a number has at least one
+            raise FileError(
+                f"{weights}: does not fit {cls.__name__}: {CONFIG} tells of {wanted} weights, and it holds fewer"
+            )
 
     @classmethod
     def _find(cls, name: str | Path, revision: str | None) -> Path:
@@ -218,6 +232,7 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
             target.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".saving-", dir=target) as scratch:
                 super().save_pretrained(scratch, model_card_kwargs=card)
+                shutil.copymode(Path(scratch) / CONFIG, Path(scratch) / WEIGHTS)  # which only its owner could read
                 for name in (WEIGHTS, CONFIG, CARD):
                     if name != CARD or not (target / CARD).exists():
                         os.replace(Path(scratch) / name, target / name)

@@ -68,8 +68,8 @@ class MissingExtraError(TamisError, ImportError):
         super().__init__(f"{feature} needs more packages: pip install {package or repr(f'tamis[{extra}]')}")
 
 
-def one_line(error: BaseException) -> str:
-    r"""Put the message of an error on one line of printable text; an error that has none is named by its class.
+def one_line(error: BaseException | str) -> str:
+    r"""Put a text or the message of an error on one line of printable text; an error without one is named by its class.
 
     >>> one_line(RuntimeError("size mismatch:\n    3 and 4"))
     'size mismatch: 3 and 4'

@@ -1,6 +1,7 @@
 """Losses that CLSR is compared with, against loops over their definitions."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from tests.audio.batches import pairs
 from tamis.audio.baselines.infonce import InfoNCE
 from tamis.audio.baselines.ntxent import NTXent
 from tamis.audio.baselines.triplet import Triplet
-from tamis.audio.objective import Pairs
+from tamis.audio.objective import Objective, Pairs
 
 TWINS = [3, 4, 3, 5, 4, 3]
 
@@ -71,3 +72,11 @@ def test_a_batch_of_captions_of_one_clip_costs_nothing_and_breaks_nothing(mining
     assert loss == 0
     assert text.grad is not None
     assert torch.isfinite(text.grad).all()
+
+
+@pytest.mark.parametrize("loss", [NTXent(), InfoNCE().double(), Triplet("sum"), Triplet("max"), Triplet("weighted")])
+def test_what_is_no_number_has_no_finite_loss(loss: Objective) -> None:
+    batch = pairs(clips=TWINS)
+    broken = batch.audio.clone()
+    broken[2] = math.nan
+    assert not math.isfinite(float(loss(replace(batch, audio=broken)).detach()))

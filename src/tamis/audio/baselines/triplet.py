@@ -55,7 +55,7 @@ class Triplet(Objective):
         if self.mining == "max":
             return missing.amax(dim=1).mean()
         hardest = negatives.amax(dim=1)
-        near = hardest + self.margin > partner
+        near = ~(hardest + self.margin <= partner)  # so that NaN is none that is far
         hardest = torch.where(near, hardest, 0)
         pull = (0.2 * partner**2 - 0.7 * partner + 0.5).clamp_min(0)
         push = (0.9 * hardest**2 - 0.4 * hardest + 0.03).clamp_min(0)
