@@ -14,7 +14,7 @@ from tamis.audio.clsr import CLSRLoss
 from tamis.audio.config import CLSRConfig, JointConfig, TrainConfig
 from tamis.audio.data import Collection
 from tamis.audio.encoders import load_sound_encoder, load_text_encoder
-from tamis.audio.evaluation import Retrieval, against, baselines, evaluate, retrieval, with_captions
+from tamis.audio.evaluation import WAYS, Retrieval, against, baselines, evaluate, retrieval, with_captions
 from tamis.audio.latents import Encoded, encode_collection
 from tamis.audio.objective import Objective
 from tamis.audio.space import JointSpace
@@ -186,34 +186,30 @@ def summary(trials: Sequence[Trial], encoded: Encoded, *, test: str) -> Table:
         test: Its name.
     """
     described = with_captions(encoded)
-    metrics = ("t2a_recall_at_1", "a2t_recall_at_1", "t2a_map_at_10", "a2t_map_at_10")
-    rows: list[list[Cell]] = []
     plain = [trial for trial in trials if trial.method == PLAIN]
+    rows: dict[str, list[list[Cell]]] = {side: [] for side in WAYS}
     for method in dict.fromkeys(trial.method for trial in trials):
         own = [trial for trial in trials if trial.method == method]
-        row: list[Cell] = [method]
         gains = against([t.found for t in own], [t.found for t in plain]) if plain and method != PLAIN else {}
-        for metric in metrics:
-            values = [float(trial.run.metrics[metric]) for trial in own]
-            row.append(f"{100 * mean(values):.1f}")
-            if metric in gains:
-                gain, low, high = (100 * value for value in gains[metric])
-                row.append(f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]")
-            else:
-                row.append(f"± {100 * stdev(values):.1f}" if len(values) > 1 else None)
-        rows.append(row)
+        for side, way in WAYS.items():
+            row: list[Cell] = [way, method]
+            for metric in (f"{side}_recall_at_1", f"{side}_map_at_10"):
+                values = [float(trial.run.metrics[metric]) for trial in own]
+                row.append(f"{100 * mean(values):.1f}")
+                if metric in gains:
+                    gain, low, high = (100 * value for value in gains[metric])
+                    row.append(f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]")
+                else:
+                    row.append(f"± {100 * stdev(values):.1f}" if len(values) > 1 else None)
+            rows[side].append(row)
     for line, _ in baselines(described):
-        row = [line.method]
-        for metric in metrics:
-            row += [f"{100 * line.metrics[metric]:.1f}", None]
-        rows.append(row)
-    headers = ["loss"]
-    for short in ("R@1 text → audio", "R@1 audio → text", "mAP@10 text → audio", "mAP@10 audio → text"):
-        headers += [short, "gain"]
+        for side, way in WAYS.items():
+            reached = [f"{100 * line.metrics[f'{side}_{name}']:.1f}" for name in ("recall_at_1", "map_at_10")]
+            rows[side].append([way, line.method, reached[0], None, reached[1], None])
     count = len({trial.seed for trial in trials})
     return Table(
-        headers,
-        rows,
+        ["direction", "loss", "R@1", "gain", "mAP@10", "gain"],
+        [row for side in WAYS for row in rows[side]],
         f"{test}: {len(described)} sounds, {len(described.captions)} captions, means over {count} seeds",
         notes=(
             "All in percent. A gain is over nt-xent, with its 95 % interval from a paired bootstrap over sounds, each "

@@ -357,7 +357,9 @@ def _again(verb: str, *words: Any, **options: Any) -> str:
 
 
 def _numbers(run: Run) -> None:
+    from tamis.audio.evaluation import WAYS
+
     print(f"{run.split}: sounds {run.metrics['sounds']}, captions {run.n}")
-    for side, said in (("t2a", "text → audio"), ("a2t", "audio → text")):
+    for side, said in WAYS.items():
         shown = "  ".join(f"R@{k} {run.metrics[f'{side}_recall_at_{k}']:.3f}" for k in (1, 5, 10))
         print(f"{said}  {shown}  mAP@10 {run.metrics[f'{side}_map_at_10']:.3f}")

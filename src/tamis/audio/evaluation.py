@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tamis.audio.space import JointSpace
 
 DEPTH = 10
+WAYS = {"t2a": "text → audio", "a2t": "audio → text"}
+"""The directions of retrieval, as result lines and as people call them."""
 _RANDOM = 10_000_000  # scores that are drawn for a baseline, about
 
 

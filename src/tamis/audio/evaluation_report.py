@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tamis.audio.evaluation import WAYS
 from tamis.core.report import PALETTE, Cell, Details, Picture, Report, Section, Table, plot_style
 
 if TYPE_CHECKING:
@@ -24,20 +25,19 @@ def judged_table(judged: Judged, collection: Collection) -> Table:
     """
     columns = ("recall_at_1", "recall_at_5", "recall_at_10", "map_at_10", "median_rank")
     rows: list[list[Cell]] = []
-    for run in judged.runs:
-        row: list[Cell] = [run.method]
-        for side in ("t2a", "a2t"):
+    for side, way in WAYS.items():
+        for run in judged.runs:
+            row: list[Cell] = [way, run.method]
             row += [f"{100 * run.metrics[f'{side}_{name}']:.1f}" for name in columns[:-1]]
             row.append(int(run.metrics[f"{side}_median_rank"]))
-        rows.append(row)
-    titles = ("R@1", "R@5", "R@10", "mAP@10", "median rank")
+            rows.append(row)
     return Table(
-        ["model", *(f"{title} {way}" for way in ("T→A", "A→T") for title in titles)],
+        ["direction", "model", "R@1", "R@5", "R@10", "mAP@10", "median rank"],
         rows,
         collection.report(),
         notes=(
-            "In percent but for ranks. T→A: every caption is a query and its sound is relevant. A→T: every sound is a "
-            "query, all its captions are relevant, and its rank is that of the best of them.",
+            "In percent but for ranks. Text → audio: every caption is a query and its sound is relevant. Audio → text: "
+            "every sound is a query, all its captions are relevant, and its rank is that of the best of them.",
         ),
     )
 
@@ -74,18 +74,18 @@ def recall_picture(judged: Judged) -> Picture:
     """Draw the share of queries whose sound, or caption, is among the first so many."""
     import matplotlib
     from matplotlib import pyplot
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    from matplotlib.ticker import NullFormatter
 
     with matplotlib.rc_context(plot_style()):
         figure, both = pyplot.subplots(1, 2, figsize=(9.4, 3.6), sharey=True)
-        for axes, side, said in zip(both, ("t2a", "a2t"), ("text → audio", "audio → text"), strict=True):
+        for axes, side, said in zip(both, WAYS, WAYS.values(), strict=True):
             for run, found in zip(judged.runs, judged.found, strict=True):
                 places = np.unique(np.round(np.geomspace(1, max(2, len(judged.encoded)), 24)).astype(int))
                 ranks = getattr(found, side).rank
                 grey = {"color": PALETTE[-1], "linestyle": _GREY[run.method]} if run.method in _GREY else {}
                 axes.plot(places, [100 * (ranks <= k).mean() for k in places], label=run.method, markersize=3, **grey)
             axes.set(xscale="log", xlabel="first so many", title=said, ylim=(0, 102))
-            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_major_formatter("{x:.0f}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         both[0].set_ylabel("found, %")
         figure.legend(*both[0].get_legend_handles_labels(), loc="outside right upper")
