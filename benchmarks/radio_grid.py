@@ -13,7 +13,7 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     ablation   ClST-T without its hierarchy, its convolutional projection, its channel branch; three seeds
     classical  higher-order cumulants and scikit-learn, two classifiers, three seeds
     few        a tenth and three tenths of the training frames: ClST-T and the two best baselines, three seeds
-    presets    the other presets of the generator: ClST-T, both students and the two best baselines, one seed
+    presets    the other presets of the generator: ClST-T and both students, one seed
     sizes      ClST-S and ClST-B, one seed
     limit      six linear classes in white noise from 0 dB on, twenty times the frames of a cell: how near the physical
                limit networks come
@@ -201,8 +201,8 @@ def _with_rate(stage: str, table: Table) -> Iterator[Cell]:
             for method, rate in table.best(2).items():
                 yield from (Cell(stage, method, rate, seed, fraction=fraction) for seed in SEEDS)
     elif stage == "presets":
+        rates = {method: table.rate(method) for method in ("clst-t", *STUDENTS)}
         for preset in ("default", "clean", "rml22"):
-            rates = {method: table.rate(method) for method in STUDENTS} | table.best(2)
             yield from (Cell(stage, method, rate, 0, preset=preset) for method, rate in rates.items() if rate)
     elif stage == "limit":
         for method in LIMIT_METHODS:
