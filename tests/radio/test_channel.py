@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.special import j0
 
 from tamis.radio import channel
-from tamis.radio.channel import REACH, doppler_gain, multipath
+from tamis.radio.channel import REACH, doppler_gain, multipath, waves
 
 FRAMES = 4000
 WAVES = 8
@@ -114,3 +114,23 @@ def test_paths_add_up_each_under_its_own_gain_over_time() -> None:
 def test_as_many_gains_as_delays_are_wanted() -> None:
     with pytest.raises(ValueError, match="shorter"):
         multipath(tone(0.1, 64), (0.0, 1.0), [np.ones((1, 64), np.complex64)])
+
+
+@pytest.mark.parametrize(("count", "points"), [(1, 100), (1, 1024), (8, 11), (8, 40), (8, 257)])
+def test_a_sum_of_waves_is_the_same_from_tables(count: int, points: int) -> None:
+    rng = np.random.default_rng(points)
+    turn, phase = rng.uniform(-1, 1, (5, count)), rng.uniform(0, 2 * np.pi, (5, count))
+    at = np.arange(-1.0, points - 1) * 3.7
+    wanted = sum(np.exp(1j * (turn[:, i, None] * at + phase[:, i, None])) for i in range(count))
+    np.testing.assert_allclose(waves(turn, phase, at), wanted, atol=1e-9)
+
+
+def test_long_frames_are_delayed_as_short_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.standard_normal((2, 1058, 2), np.float32).view(np.complex64)[:, :, 0]
+    gains = [np.ones_like(signal)] * 2
+    long = multipath(signal, (0.0, 2.6), gains)
+    monkeypatch.setattr(channel, "_FEW", 2000)
+    direct = multipath(signal, (0.0, 2.6), gains)
+    inside = slice(REACH + 3, -REACH - 3)
+    np.testing.assert_allclose(long[:, inside], direct[:, inside], atol=1e-4)

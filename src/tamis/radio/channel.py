@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,13 @@ import scipy.fft
 from tamis.radio.modulation import parts
 
 if TYPE_CHECKING:
-    from jaxtyping import Complex64, Float64
+    from jaxtyping import Complex64, Complex128, Float64
     from numpy.typing import NDArray
 
 REACH = 16
 """How many samples to either side a fractional delay looks, beyond the delay itself."""
 _SINUSOIDS = 8
+_FEW = 256  # numbers of a frame up to which all is computed directly; frames of 128 samples have their bits from that
 _DENSE = 2**18  # numbers of a matrix up to which cubics are drawn by one product, which is faster and takes more memory
 _STILL, _STRAIGHT = 1e-3, 0.1  # radians in a frame up to which a fading gain is a constant, or a straight line
 _STEP = 0.45  # radians between the points at which a fading gain is computed; cubics between are good to -60 dB
@@ -50,9 +52,7 @@ def doppler_gain(
     shape = (frames, _SINUSOIDS)
     direction, phase = rng.uniform(0, 2 * np.pi, shape), rng.uniform(0, 2 * np.pi, shape)
     turn = 2 * np.pi * doppler[:, None] * np.cos(direction)
-    gain = np.zeros((frames, len(at)), np.complex128)
-    for wave in range(_SINUSOIDS):
-        gain += np.exp(1j * (turn[:, wave, None] * at + phase[:, wave, None]))
+    gain = waves(turn, phase, at)
     gain *= np.sqrt(1 / (1 + rician_k) / _SINUSOIDS)
     if rician_k:
         direction, phase = rng.uniform(0, 2 * np.pi, (2, frames, 1))
@@ -63,6 +63,45 @@ def doppler_gain(
         return (gain[:, :1] * (1 - way) + gain[:, 1:] * way).astype(np.complex64)
     known = gain.astype(np.complex64)
     return _cubic(known, samples) if 1 < len(at) < samples else np.broadcast_to(known, (frames, samples)).copy()
+
+
+def turned(
+    turn: Float64[np.ndarray, " frames"], phase: Float64[np.ndarray, " frames"], samples: int
+) -> Complex64[np.ndarray, "frames samples"]:
+    """Give exp(1j * (turn * n + phase)) for every sample n.
+
+    Args:
+        turn: Radians a sample.
+        phase: Radians at the first sample.
+        samples: How many.
+    """
+    return waves(turn[:, None], phase[:, None], np.arange(samples, dtype=np.float64)).astype(np.complex64)
+
+
+def waves(
+    turn: Float64[np.ndarray, "frames waves"],
+    phase: Float64[np.ndarray, "frames waves"],
+    at: Float64[np.ndarray, " points"],
+) -> Complex128[np.ndarray, "frames points"]:
+    """Sum exp(1j * (turn * at + phase)) over waves.
+
+    Many are products of two tables, since exponentials take long.
+
+    Args:
+        turn: Radians for each step of 1.
+        phase: Radians at 0.
+        at: Evenly spread.
+    """
+    gain: Complex128[np.ndarray, "frames points"]
+    if turn.shape[1] * len(at) <= _FEW:
+        gain = np.zeros((len(turn), len(at)), np.complex128)
+        for wave in range(turn.shape[1]):
+            gain += np.exp(1j * (turn[:, wave, None] * at + phase[:, wave, None]))
+        return gain
+    fine = math.isqrt(len(at) - 1) + 1
+    coarse = np.exp(1j * (turn[:, None, :] * at[::fine, None] + phase[:, None, :]))
+    gain = coarse @ np.exp(1j * (turn[:, :, None] * (at[:fine] - at[0])))
+    return gain.reshape(len(turn), -1)[:, : len(at)]
 
 
 def _cubic(known: Complex64[np.ndarray, "frames points"], samples: int) -> Complex64[np.ndarray, "frames samples"]:
@@ -104,7 +143,8 @@ def multipath(
 ) -> Complex64[np.ndarray, "frames samples"]:
     """Add delayed copies of a signal, each under its own gain.
 
-    The copies wrap round, so REACH samples and the greatest delay at either end are wrong: cut them off afterwards.
+    The copies wrap round or run out, so that REACH samples and the greatest delay at either end are wrong: cut them off
+    afterwards.
 
     Args:
         signal: What was sent.
@@ -112,11 +152,14 @@ def multipath(
         gains: Of each path, over time.
     """
     out = np.zeros_like(signal)
+    samples = signal.shape[1]
+    length = samples if samples <= _FEW else scipy.fft.next_fast_len(samples)
     for part in parts(*signal.shape):
-        spectrum = scipy.fft.fft(signal[part], axis=1)
+        spectrum = scipy.fft.fft(signal[part], length, axis=1)
         for delay, gain in zip(delays, gains, strict=True):
-            response = _delay_response(delay, signal.shape[1])
-            out[part] += gain[part] * (scipy.fft.ifft(spectrum * response, axis=1) if delay else signal[part])
+            response = _delay_response(delay, length)
+            delayed = scipy.fft.ifft(spectrum * response, axis=1)[:, :samples] if delay else signal[part]
+            out[part] += gain[part] * delayed
     return out
 
 

@@ -166,7 +166,7 @@ def _received(
         signal = channel.multipath(signal, config.delays, gains)[:, guard : guard + config.samples]
     turn = 2 * np.pi * cfo * config.cfo_max / config.sample_rate
     phase = rng.uniform(0, 2 * np.pi, size)
-    signal *= np.exp(1j * (turn[:, None] * np.arange(config.samples) + phase[:, None])).astype(np.complex64)
+    signal *= channel.turned(turn, phase, config.samples)
     return signal
 
 
