@@ -98,8 +98,7 @@ def train(
             raise ConfigError("one of pairs and val is encoded and the other is not; encode both, or neither")
         return fit(pairs, val, loss, config, sizes=sizes, method=method, out=out, device=device)
     collection = _collection(pairs).described()
-    if len(collection.here) < 2:
-        raise InputError(f"{collection.name}: {len(collection.here)} described sound; give at least two")
+    _check_enough(collection.name, len(collection.here))
     if val is None:
         collection, held_out = hold_out(collection, seed=config.seed)
         if held_out is None and len(collection.here) >= _FEWEST:
@@ -196,6 +195,11 @@ def _kin(items: Sequence[Item]) -> dict[str, str]:
     return {source: of(source) for source in group}
 
 
+def _check_enough(name: str, described: int) -> None:
+    if described < 2:
+        raise InputError(f"{name}: {described} described sound; give at least two")
+
+
 def _collection(pairs: Collection | str | Path | Sequence[tuple[str | Path, str]]) -> Collection:
     """Read a table of pairs, or make a collection of a list of them."""
     if isinstance(pairs, Collection):
@@ -257,8 +261,7 @@ def fit(
     loss = copy.deepcopy(loss)  # it may learn a temperature, and be used again
     data = with_captions(encoded)
     judged = with_captions(val) if val is not None else data
-    if len(data) < 2:
-        raise InputError(f"{data.dataset.split('@')[0]}: {len(data)} described sound; give at least two")
+    _check_enough(data.dataset.split("@")[0], len(data))
     for part in (data, judged):
         for rows in (part.sounds, part.sentences):
             if not np.isfinite(rows.values).all():
@@ -274,17 +277,17 @@ def fit(
             epochs=config.epochs, device=device, callbacks=[KeepEveryEpoch(folder, report, config.patience)]
         )
         sets = {"train": data.dataset, "val": judged.dataset, "encoders": dict(data.encoders)}
-        all_told = {**recipe, **sets, "space": dataclasses.asdict(made.config)}
-        run_through(teacher, lesson, folder, all_told, _loader(data, config), one_validation())
+        told = {**recipe, **sets, "space": dataclasses.asdict(made.config)}
+        run_through(teacher, lesson, folder, told, _loader(data, config), one_validation())
         load_weights(made, folder / (BEST if val is not None else LAST), "space.")
     made.to("cpu").eval()
-    told = {name: value for name, value in recipe.items() if name not in ("loss", "seed")}
+    plain = {name: value for name, value in recipe.items() if name not in ("loss", "seed")}
     run = evaluate(
         made,
         judged,
         method=method,
         split="val" if val is not None else "train",
-        config={"sounds": len(data), **recipe["loss"], **told, "trained_at": lesson.commits},
+        config={"sounds": len(data), **recipe["loss"], **plain, "trained_at": lesson.commits},
         curves=lesson.curves,
         seeds=[config.seed],
         seconds=lesson.seconds,

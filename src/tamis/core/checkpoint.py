@@ -34,12 +34,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from tamis.core.errors import ConfigError, FileError, TamisError, nearest, one_line
-from tamis.core.files import CONFIG, WEIGHTS, what_is
+from tamis.core.files import CARD, CONFIG, WEIGHTS, what_is
 
 FORMAT = 1
 _MAX_CONFIG_BYTES = 10_000_000
 _JSON_KINDS: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
-CARD = "README.md"
 _CARD_TEMPLATE = """---
 {{ card_data }}
 ---

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tamis.core.errors import FileError
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 """What a model directory holds."""
 
 

@@ -157,9 +157,7 @@ def run_through(
         except Exception as error:
             if last is None or lesson.started:
                 raise
-            raise FileError(
-                f"{last}: does not fit this training ({one_line(error)[:200]}); remove its folder, and train again"
-            ) from error
+            raise _unfit(last, one_line(error)[:200]) from error
 
 
 def load_weights(module: nn.Module, path: Path, prefix: str) -> None:
@@ -177,10 +175,12 @@ def load_weights(module: nn.Module, path: Path, prefix: str) -> None:
     if isinstance(kept, dict):
         kept = {name.removeprefix(prefix): v for name, v in kept.items() if str(name).startswith(prefix)}
     if wrong := unlike(module.state_dict(), kept):
-        raise FileError(
-            f"{path}: does not fit this training ({', '.join(wrong[:3])}); remove its folder, and train again"
-        )
+        raise _unfit(path, ", ".join(wrong[:3]))
     module.load_state_dict(kept)
+
+
+def _unfit(path: Path, why: str) -> FileError:
+    return FileError(f"{path}: does not fit this training ({why}); remove its folder, and train again")
 
 
 def unlike(own: Mapping[str, torch.Tensor], kept: Any) -> list[str]:
