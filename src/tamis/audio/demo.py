@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tamis.audio.evaluation import retrieval
+from tamis.audio.evaluation import near_events, retrieval
 from tamis.audio.mixtures import Clip, ComposeConfig, Mixture, compose
 from tamis.audio.sound import Sound
 from tamis.audio.space import JointSpace
@@ -106,9 +106,9 @@ def placed(space: JointSpace, mixtures: Sequence[Mixture], said: Mapping[str, st
     for mixture in mixtures:
         for label in dict.fromkeys(event.label for event in mixture.events):
             first = space.locate(Sound(mixture.samples, RATE), said[label])[0]
-            middle = (first.start_s + first.end_s) / 2
+            middle = np.array([(first.start_s + first.end_s) / 2])
             own = [event for event in mixture.events if event.label == label]
-            right += any(one.start_s - _WITHIN_S <= middle <= one.end_s + _WITHIN_S for one in own)
+            right += int(near_events(middle, own, _WITHIN_S)[0])
             asked += 1
     return right, asked
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from tamis.audio.latents import Encoded
+    from tamis.audio.mixtures import Event
     from tamis.audio.space import JointSpace
 
 DEPTH = 10
@@ -305,10 +306,7 @@ def moments(
     each = zip(windows, centres_s, encoded.events, audible, strict=True)
     for number, (vectors, centres, events, sounds) in enumerate(each):
         for label in dict.fromkeys(event.label for event in events):
-            right = np.zeros(len(centres), bool)
-            for event in events:
-                if event.label == label:
-                    right |= (centres >= event.start_s - tolerance_s) & (centres <= event.end_s + tolerance_s)
+            right = near_events(centres, [event for event in events if event.label == label], tolerance_s)
             scores = np.where(sounds, vectors @ queries[label], -np.inf)
             within.append(float(right[np.argmax(scores)]))
             where.append(number)
@@ -316,6 +314,22 @@ def moments(
     if not within:
         raise InputError(f"{encoded.dataset.split('@')[0]}: no event is known; compose mixtures")
     return Moments(np.array(within), np.array(where), float(np.mean(expected)))
+
+
+def near_events(
+    centres_s: Float[np.ndarray, " windows"], events: Sequence[Event], tolerance_s: float
+) -> Bool[np.ndarray, " windows"]:
+    """Say which windows have their middle in one of the events, or at most a tolerance off.
+
+    Args:
+        centres_s: Middles of the windows, in seconds.
+        events: All of the kind that is looked for.
+        tolerance_s: In seconds.
+    """
+    right = np.zeros(len(centres_s), bool)
+    for event in events:
+        right |= (centres_s >= event.start_s - tolerance_s) & (centres_s <= event.end_s + tolerance_s)
+    return right
 
 
 def order(

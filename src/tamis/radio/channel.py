@@ -56,7 +56,7 @@ def doppler_gain(
     gain *= np.sqrt(1 / (1 + rician_k) / _SINUSOIDS)
     if rician_k:
         direction, phase = rng.uniform(0, 2 * np.pi, (2, frames, 1))
-        sight = np.exp(1j * (2 * np.pi * doppler[:, None] * np.cos(direction) * at + phase))
+        sight = waves(2 * np.pi * doppler[:, None] * np.cos(direction), phase, at)
         gain += np.sqrt(rician_k / (1 + rician_k)) * sight
     if _STILL < greatest < _STRAIGHT:
         way = np.arange(samples) / (samples - 1)
