@@ -49,7 +49,7 @@ answers: setup ## Examine every method on scenes, some two hours of one core; ne
 
 train: setup ## Train the radio grid, some fifteen hours of one core; goes on where it was stopped, needs a clean tree
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/radio_grid.py --stages test,skd,skd-search,rates,classical,ablation,few,presets,sizes,limit
-	@$(BIN)/python benchmarks/radio_grid.py --stages headline
+	@$(BIN)/python benchmarks/radio_headlines.py --write
 
 docs: setup ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict

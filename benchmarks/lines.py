@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tamis.core import results
 from tamis.core.errors import ConfigError
 from tamis.core.results import Run, read_runs
 
@@ -25,6 +26,16 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def check_clean() -> None:
+    """Refuse a source tree that is not that of a commit.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if results.source_state()[1]:
+        raise ConfigError("the tree is not clean, so its lines would not be shown; commit, then measure")
+
+
 def check(task: str, datasets: Iterable[str] = (), parts: Iterable[str] = ()) -> None:
     """Refuse, before anything is measured, what could not be written afterwards.
 
@@ -37,9 +48,7 @@ def check(task: str, datasets: Iterable[str] = (), parts: Iterable[str] = ()) ->
         ConfigError: If the source tree is not clean, or there are lines already.
         FileError: If the file is there and is no file of results.
     """
-    probe = Run.measured(task, "all", dataset="none", split="test", n=0, metrics={}, seconds=0)
-    if probe.dirty:
-        raise ConfigError("--write: the tree is not clean, so its lines would not be shown; commit, then measure again")
+    check_clean()
     path = _file(task)
     there = read_runs(path) if path.exists() else []
     for name in datasets:

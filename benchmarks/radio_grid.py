@@ -1,10 +1,10 @@
 """Every network under one recipe, on generated signals: what recognises modulation best, and what made it so.
 
     python benchmarks/radio_grid.py --stages test,rates --workers 2
-    python benchmarks/radio_grid.py --stages headline
 
 A grid of cells, each one training. A finished cell has its line in results/radio.jsonl and is never run again, so that
-the grid can be stopped at any time and goes on where it was; the models lie in runs/radio/. Stages:
+the grid can be stopped at any time and goes on where it was, from a clean tree; the models lie in runs/radio/. What the
+lines come to is written by radio_headlines.py. Stages:
 
     rates      three learning rates for each network, judged on validation frames (the test frames are not looked at)
     test       three seeds at the best of them, judged on test frames
@@ -17,8 +17,6 @@ the grid can be stopped at any time and goes on where it was; the models lie in 
     sizes      ClST-S and ClST-B, one seed
     limit      six linear classes in white noise from 0 dB on, twenty times the frames of a cell: how near the physical
                limit networks come
-    headline   the lines on which claims rest: means over the seeds of what the stages before have measured; and the
-               physical limit of the data of `limit`
 
 Data: preset rml2016, 11 classes × 20 signal-to-noise ratios × 200 frames, of which 120, 40 and 40 are for training,
 validation and test. Recipe: TrainConfig with the epochs below; the learning rate is the network's own.
@@ -26,6 +24,7 @@ validation and test. Recipe: TrainConfig with the epochs below; the learning rat
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import sys
@@ -35,10 +34,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, Literal
+from typing import Any
 
-from lines import fail, parser
+from lines import check_clean, fail
 from tamis.core.errors import ConfigError, TamisError, one_line
 from tamis.core.results import Run, read_runs
 
@@ -66,7 +64,6 @@ TEACHER = "clst-rml2016"
 """The shipped model: of ClST-T's three seeds, the one that is best on validation frames."""
 WEIGHTS, TEMPERATURES = (0.3, 0.5, 0.7, 0.9), (1.0, 2.0, 4.0)
 CLASSIFIERS = ("logistic", "boosting")
-_TOLD = ("preset", "frames", "learning_rate", "epochs")
 STAGES = ("rates", "test", "skd-search", "skd", "classical", "ablation", "few", "presets", "sizes", "limit")
 LIMIT_METHODS = ("clst-t", "resnet-1d")
 
@@ -329,95 +326,21 @@ def grid(stages: list[str], workers: int, methods: list[str] | None, device: str
                     print(f"{line.split:5} {cell.name}: {line.metrics['accuracy']:.4f}", flush=True)
 
 
-def headlines() -> None:
-    """Write the means over seeds of all that was tested with every seed and has no such line yet."""
-    every = read_runs(RESULTS)
-    there = {(run.method, run.dataset) for run in every if run.headline}
-    runs = [run for run in every if run.split == "test" and "cell" in run.config]
-    groups: dict[tuple[Any, ...], list[Run]] = {}
-    for run in runs:
-        told = run.config
-        key = (run.method, run.dataset, told["frames"], told["learning_rate"])
-        groups.setdefault(key, []).append(run)
-    for (method, dataset, frames, _), group in groups.items():
-        if sorted(seed for run in group for seed in run.seeds) != list(SEEDS):
-            continue
-        most = max(run.config["frames"] for run in runs if run.dataset == dataset)
-        name = method if frames == most else f"{method} ({frames} frames)"
-        if (name, dataset) in there:
-            continue
-        values = [run.metrics["accuracy"] for run in group]
-        told = {key: group[0].config[key] for key in _TOLD if key in group[0].config}
-        half = 4.303 * stdev(values) / len(values) ** 0.5  # Student's t, two degrees of freedom
-        metrics = {key: mean(run.metrics[key] for run in group) for key in group[0].metrics}
-        metrics.update({key: group[0].metrics[key] for key in ("parameters", "macs") if key in metrics})
-        metrics["accuracy_sd"] = stdev(values)
-        snrs = group[0].curves["accuracy"]
-        curves = {
-            "accuracy": {snr: mean(run.curves["accuracy"][snr] for run in group) for snr in snrs},
-            "accuracy_by_seed": {str(run.seeds[0]): run.metrics["accuracy"] for run in group},
-        }
-        Run.measured(
-            "radio/accuracy",
-            name,
-            dataset=dataset,
-            split="test",
-            n=group[0].n or 0,
-            metrics=metrics,
-            intervals={"accuracy": [mean(values) - half, mean(values) + half]},
-            curves=curves,
-            config={"headline": True, **told},
-            seeds=list(SEEDS),
-            seconds=sum(run.seconds or 0 for run in group),
-        ).append(RESULTS)
-
-
-def limits() -> None:
-    """Write the limits of the data on which the stage `limit` trained, once; a network is not told the phase."""
-    from tamis.radio.alrt import limit_of
-
-    every = read_runs(RESULTS)
-    dataset = next((run.dataset for run in every if run.config.get("stage") == "limit" and run.split == "test"), None)
-    if dataset is None or any(run.task == "radio/limit" and run.dataset == dataset for run in every):
-        return
-    frames = data("clean-linear").test
-    phases: tuple[Literal["known", "unknown"], ...] = ("known", "unknown")
-    for phase in phases:
-        start = time.perf_counter()
-        found = limit_of(frames, phase=phase)
-        assert found is not None
-        Run.measured(
-            "radio/limit",
-            f"alrt, phase {phase}",
-            dataset=dataset,
-            split="test",
-            n=len(frames),
-            metrics={"accuracy": mean(found.values())},
-            curves={"accuracy": found},
-            config={"preset": frames.name, "phase": phase},
-            seeds=[0],
-            seconds=time.perf_counter() - start,
-        ).append(RESULTS)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run stages of the grid."""
-    made = parser(__doc__)
-    made.add_argument("--stages", default="test,rates", help=f"by commas, of {', '.join((*STAGES, 'headline'))}")
-    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
-    made.add_argument("--methods", help="by commas; of all networks by default")
-    made.add_argument("--device", default="cpu", help="cpu or cuda")
-    told = made.parse_args(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stages", default="test,rates", help=f"by commas, of {', '.join(STAGES)}")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, a thread each")
+    parser.add_argument("--methods", help="by commas; of all networks by default")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    told = parser.parse_args(arguments)
     stages = told.stages.split(",")
     try:
         for stage in stages:
-            if stage not in (*STAGES, "headline"):
-                raise ConfigError(f"--stages: {stage!r}; expected {', '.join((*STAGES, 'headline'))}")
-        if stages == ["headline"]:
-            headlines()
-            limits()
-        else:
-            grid(stages, told.workers, told.methods.split(",") if told.methods else None, told.device)
+            if stage not in STAGES:
+                raise ConfigError(f"--stages: {stage!r}; expected {', '.join(STAGES)}")
+        check_clean()
+        grid(stages, told.workers, told.methods.split(",") if told.methods else None, told.device)
     except TamisError as error:
         return fail("radio_grid", one_line(error), error.exit_code)
     return 0

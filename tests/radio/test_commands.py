@@ -144,6 +144,27 @@ def test_the_limit_is_drawn_for_generated_frames_only(work: Path, monkeypatch: p
     assert pages == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ("", False),
+        ("--per-cell 200", False),
+        ("--per-cell 100", True),
+        ("--split snr", True),
+        ("--classes BPSK,PAM4", True),
+        ("--all-frames", True),
+        ("--all-frames --data-seed 1", False),
+    ],
+)
+def test_frames_that_a_shipped_model_may_have_been_trained_on_are_warned_of(
+    options: str, warned: bool, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tamis.radio.data.load", lambda *_, **__: load("signals.safetensors"))
+    monkeypatch.setattr("tamis.radio.alrt.limit_of", lambda frames: None)
+    _, err = run(f"eval runs/teacher --data rml2016 {options} --out cautious")[1:]
+    assert ("some that they were trained on may be among those that judge" in err) == warned
+
+
 def test_lines_of_a_file_reach_the_report(work: Path) -> None:
     config = {"frames": 72, "cell": "seed0"}
     for method, accuracy in (("kd-cnn", 0.5), ("kd-cnn+skd", 0.6)):
@@ -179,10 +200,13 @@ def test_an_export_is_printed_as_a_table_or_as_json(work: Path, monkeypatch: pyt
 
 
 def test_costs_are_printed_as_a_table_or_as_json(work: Path) -> None:
+    load_network("runs/teacher").save_pretrained("a/kd-cnn-xs")
     out, err = done("bench runs/teacher kd-cnn-xs --rounds 1 --data signals.safetensors")
     assert err == ""
     teacher, untrained = (next(row for row in out.splitlines() if row.startswith(name)) for name in ("teacher", "kd-"))
     assert teacher.split()[1:5] == untrained.split()[1:5]  # the same network, trained or not
+    both = json.loads(done("bench a/kd-cnn-xs kd-cnn-xs --rounds 1 --data signals.safetensors --json")[0])
+    assert [line["method"] for line in both] == ["a/kd-cnn-xs", "kd-cnn-xs"]
     (line,) = json.loads(done("bench runs/teacher --rounds 1 --data signals.safetensors --json")[0])
     assert (line["task"], line["method"]) == ("radio/bench", "teacher")
 

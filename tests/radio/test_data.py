@@ -52,8 +52,8 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
     iq = np.zeros((3, 2, 8), np.float32)
     with pytest.raises(ShapeError, match=r"x: iq has shape \(3, 8, 2\); expected \(frames, 2, samples\)"):
         Frames(iq=iq.transpose(0, 2, 1), **good)
-    with pytest.raises(InputError, match="x: labels reach 1; expected 0 to 0"):
-        Frames(iq=iq, **{**good, "labels": np.ones(3, np.int64)})
+    with pytest.raises(InputError, match="x: labels go from -1 to 1; expected 0 to 0"):
+        Frames(iq=iq, **{**good, "labels": np.array([1, 0, -1])})
     with pytest.raises(InputError, match="x: frame 0 and 2 others hold NaN"):
         Frames(iq=iq * np.nan, **good)
 

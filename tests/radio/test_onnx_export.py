@@ -12,6 +12,7 @@ from tests.radio.exported import lively, some_frames
 
 import tamis
 from tamis.core.errors import ConfigError, FileError, InputError, ShapeError
+from tamis.radio.c_export import export_c
 from tamis.radio.clst import ClST
 from tamis.radio.config import ClSTConfig, KDCNNConfig, KDMobileNetConfig
 from tamis.radio.evaluation import evaluate
@@ -90,6 +91,7 @@ def test_a_frame_of_zeros_is_classified(tmp_path: Path) -> None:
     for calibration in (None, some_frames(network.config, count=64)):
         classifier = OnnxClassifier(export_onnx(network, tmp_path / "zeros.onnx", calibration=calibration))
         assert classifier(zeros).isfinite().all()
+        assert classifier(zeros[:0]).shape == network(zeros[:0]).shape == (0, len(classifier.classes))
 
 
 def test_a_file_says_all_that_is_needed_to_use_it(tmp_path: Path) -> None:
@@ -143,6 +145,9 @@ def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
         next(network.parameters()).view(-1)[0] = torch.nan
     with pytest.raises(InputError, match="holds NaN or infinity"):
         export_onnx(network, tmp_path / "a.onnx")
+    with pytest.raises(InputError, match="holds NaN or infinity"):
+        export_c(network, tmp_path, name="a")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("told", [{"samples": "64"}, {"classes": "[1, 2, 3]"}, {"classes": '["a", "b"]'}])

@@ -146,6 +146,20 @@ def test_lines_of_students_say_how_they_were_made_and_that_of_the_teacher_does_n
     assert json.loads((out / "alone" / "config.json").read_text())["config"]["widths"] == [8, 12, 16]
 
 
+def test_a_width_that_was_chosen_by_time_is_not_chosen_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(seconds: float, budget: str = "2ms") -> float:
+        faked(monkeypatch, seconds)
+        return float(module._chosen("kd-cnn", budget, FRAMES, tmp_path / "width.json", seed=0)[0])
+
+    monkeypatch.setattr(module, "_WIDTHS", (0.125, 0.25))
+    assert chosen(0.001) == 0.25
+    assert chosen(9.0) == 0.25  # another day, a busy machine
+    with pytest.raises(BudgetError):
+        chosen(9.0, "3ms")
+    (tmp_path / "width.json").write_text("[" * 10_000)
+    assert chosen(0.001) == 0.25
+
+
 def test_the_receipt_is_about_the_student(shrunk: tuple[list[Judged], Path]) -> None:
     page = receipt(shrunk[0], splits(), "10KB", limit=None, command="tamis radio distill")
     taught, alone = (shrunk[0][number].run.metrics["accuracy"] for number in (1, 3))

@@ -28,24 +28,24 @@ RATE = 200e3
 STILL: dict[str, Any] = {"delays": (), "magnitudes": ()}
 """No fading."""
 
-# sha256 of round(4096 iq) as int16, of every class at -10 and 10 dB, three frames each; and 4096 I at sample 64 of the
-# first frame of each class at 10 dB, for builds whose last bits differ.
+# sha256 of round(4096 iq) as int16, of every class at -10 and 10 dB, three frames each; and what they come to in three
+# random directions, for builds whose last bits differ.
 GOLDEN: dict[str, tuple[str, list[int]]] = {
     "rml2016": (
         "a4baaf901fee735a",
-        [-3440, -4158, 239, 3253, 156, 3576, -3803, 4203, 2015, 1639, 4552],
+        [413397, -166804, 204166],
     ),
     "rml22": (
-        "8358b906afbc5a5c",
-        [548, 135, 980, -2288, 517, 192, -394, 2704, 3261, -2306],
+        "a1412439dd945fe3",
+        [123717, -104608, -226235],
     ),
     "default": (
-        "f70c52dbff0f72f2",
-        [2406, -3482, -3656, -1119, -5140, -99, -2761, -3952, 1470, 1439, -4655],
+        "95119010c4f473c1",
+        [-776622, -394108, -105724],
     ),
     "clean": (
         "74944469f713cdf3",
-        [-3403, -4221, 1386, 2153, 3583, 4138, -1714, -2455, -131, -2825, 1986],
+        [488260, -329402, -596375],
     ),
 }
 
@@ -185,10 +185,10 @@ def test_frames_of_another_seed_ratio_or_chunk_are_others() -> None:
 def test_frames_of_a_seed_are_pinned_so_that_old_results_can_be_made_again(preset: str) -> None:
     frames = generate(preset, per_cell=3, seed=11, snrs_db=(-10, 10))
     quantised = np.round(4096 * frames.iq).astype(np.int16)
-    digest, samples = GOLDEN[preset]
-    if hashlib.sha256(quantised.tobytes()).hexdigest()[:16] != digest:
-        at_ten = quantised[frames.snr_db == 10][::3, 0, 64]
-        np.testing.assert_allclose(at_ten, samples, atol=1)
+    digest, projections = GOLDEN[preset]
+    if hashlib.sha256(quantised.tobytes()).hexdigest()[:16] != digest:  # another processor may round otherwise
+        directions = np.random.RandomState(0).randn(3, quantised.size)  # a stream that numpy keeps for ever
+        np.testing.assert_allclose(directions @ quantised.ravel(), projections, atol=50)  # one in ten may be off by one
 
 
 def test_carrier_offsets_and_phases_are_drawn_evenly() -> None:
@@ -445,6 +445,9 @@ def test_a_configuration_can_be_given_and_changed() -> None:
         ({"workers": 0}, "per_cell is 1 and workers is 0; expected at least 1 of each"),
         ({"delays": (0.0,)}, "1 delays and 3 magnitudes; give one each a path"),
         ({"delays": (0.0, -1.0, 2.0)}, "delays are (0.0, -1.0, 2.0); expected 0 to 1000 samples"),
+        ({"delays": (0.0, float("nan"), 2.0)}, "delays are (0.0, nan, 2.0); expected 0 to 1000 samples"),
+        ({"magnitudes": (1.0, -0.5, 0.3)}, "magnitudes are (1.0, -0.5, 0.3); expected at least 0"),
+        ({"magnitudes": (1.0, float("nan"), 0.3)}, "magnitudes are (1.0, nan, 0.3); expected at least 0"),
         ({"samples_per_symbol": (1.0, 8.0)}, "samples_per_symbol is (1.0, 8.0); expected (least, greatest)"),
         ({"samples_per_symbol": (1.0, float("inf"))}, "samples_per_symbol is (1.0, inf); expected two numbers"),
         ({"sample_rate": float("inf")}, "sample_rate is inf; expected more than 0"),

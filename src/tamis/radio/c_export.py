@@ -35,7 +35,7 @@ from tamis.radio.c_steps import (
 from tamis.radio.calibration import calibration_frames
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
-from tamis.radio.network import Network, normalise
+from tamis.radio.network import Network, check_weights, normalise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,12 +84,14 @@ def export_c(network: Network, folder: str | Path, *, name: str, calibration: Fr
     Raises:
         ConfigError: If the network is of another class, the name is none for C, or there are no calibration frames.
         FileError: If the files cannot be written.
+        InputError: If a weight is NaN or infinite.
         ShapeError: If the calibration frames are not as long as the network's.
     """
     if not isinstance(network, KDCNN | KDMobileNet):
         raise ConfigError(f"a {type(network).__name__} is not written as C; distil it to a KDCNN or a KDMobileNet")
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ConfigError(f"name is {name!r}; expected lower-case letters, digits and _, such as kd_cnn")
+    check_weights(network)
     config = network.config
     steps = read_steps(network)
     if calibration is None:

@@ -64,14 +64,18 @@ class DataOptions:
         frames = self.frames()
         return split(frames if classes is None else frames.reorder(classes), self.split)
 
-    def caution(self) -> None:
-        """Say that frames of the training may be among those that judge, where a preset is cut in another way."""
-        usual = self.per_cell in (None, 200) and self.split == "stratified"
+    def caution(self, *, everything: bool = False) -> None:
+        """Say that frames of the training may be among those that judge, where a preset is cut in another way.
+
+        Args:
+            everything: Whether all frames judge, not those of the test part.
+        """
+        usual = self.per_cell in (None, 200) and self.split == "stratified" and self.classes is None and not everything
         if self.generated and self.data_seed == 0 and not usual:
             print(
                 "tamis: warning: frames are split otherwise than in the training of the shipped models (200 a cell, "
-                "stratified), so some that they were trained on may be among the test frames; --data-seed 1 gives new "
-                "ones",
+                "stratified, all classes), so some that they were trained on may be among those that judge; "
+                "--data-seed 1 gives new ones",
                 file=sys.stderr,
             )
 
@@ -331,7 +335,7 @@ def evaluate_models(
                 "judge them one at a time"
             )
     check_writable(out / "runs.jsonl", out / "index.html")
-    options.caution()
+    options.caution(everything=everything)
     everyone = options.frames()
     findings = audit(everyone)
     everyone = everyone.reorder(classes)
@@ -417,12 +421,13 @@ def bench(*models: str, options: DataOptions = _DATA, rounds: Count = 9, json: J
     from tamis.radio.methods import NETWORKS, build, load_network
 
     start = time.perf_counter()
-    trained = [name for name in models if name not in NETWORKS]
-    networks = {label: load_network(name) for label, name in _labels(*trained).items()}
+    named = _labels(*(models or NETWORKS))
+    trained = {label: load_network(name) for label, name in named.items() if name not in NETWORKS}
     frames = options.splits().train
-    for name in models or NETWORKS:
-        if name in NETWORKS:
-            networks[name] = build(name, seed=0, **frames.task)
+    networks = {
+        label: trained[label] if label in trained else build(name, seed=0, **frames.task)
+        for label, name in named.items()
+    }
     measured = costs(networks, frames, rounds=rounds)
     if json:
         seconds = time.perf_counter() - start

@@ -297,8 +297,10 @@ class SignalConfig:
             raise ConfigError(f"rolloff is {self.rolloff}; expected (least, greatest), from 0 to 1")
         if not 0 <= self.doppler[0] <= self.doppler[1]:
             raise ConfigError(f"doppler is {self.doppler}; expected (least, greatest) in Hz, at least 0")
-        if min((0.0, *self.delays)) < 0 or max((0.0, *self.delays)) > 1000:
+        if not all(0 <= delay <= 1000 for delay in self.delays):
             raise ConfigError(f"delays are {self.delays}; expected 0 to 1000 samples")
+        if not all(0 <= magnitude < math.inf for magnitude in self.magnitudes):
+            raise ConfigError(f"magnitudes are {self.magnitudes}; expected at least 0")
         if not 0.15 <= self.gfsk_bt <= 100:
             raise ConfigError(f"gfsk_bt is {self.gfsk_bt}; expected 0.15 to 100")
         for name in ("cpfsk_index", "gfsk_index", "sample_rate"):

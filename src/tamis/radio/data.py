@@ -66,7 +66,10 @@ class Frames:
             if array is not None and array.shape != (n,):
                 raise ShapeError(f"{self.name}: {field} has shape {array.shape}; expected ({n},), one a frame")
         if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
-            raise InputError(f"{self.name}: labels reach {self.labels.max()}; expected 0 to {len(self.classes) - 1}")
+            raise InputError(
+                f"{self.name}: labels go from {self.labels.min()} to {self.labels.max()}; expected 0 to "
+                f"{len(self.classes) - 1}"
+            )
         bad = ~np.isfinite(self.iq).all(axis=(1, 2))
         if not np.isfinite(self.snr_db).all():
             raise InputError(f"{self.name}: a signal-to-noise ratio is NaN or infinite")

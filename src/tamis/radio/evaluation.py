@@ -104,14 +104,30 @@ def report(
     frames: Frames,
     *,
     method: str,
-    split: str,
-    task: str,
-    config: Mapping[str, Any] | None,
-    curves: Mapping[str, Mapping[Any, float]] | None,
-    seeds: Sequence[int],
     seconds: float,
+    split: str = "test",
+    task: str = "radio/accuracy",
+    config: Mapping[str, Any] | None = None,
+    curves: Mapping[str, Mapping[Any, float]] | None = None,
+    seeds: Sequence[int] = (),
 ) -> Run:
-    """Make the result line of logits that are there already; see `evaluate`."""
+    """Make the result line of logits that are there already; the rest is as `evaluate` has it.
+
+    Args:
+        scores: Of each frame and class.
+        frames: What was classified.
+        method: What the result line calls the classifier.
+        seconds: Wall time of all that led to the result.
+        split: Which part of the data the frames are.
+        task: What was asked.
+        config: What the run was told.
+        curves: More curves for the line.
+        seeds: Every seed used.
+
+    Raises:
+        InputError: If a score is NaN.
+        ShapeError: If there is not one score for each frame and class.
+    """
     if scores.shape != (len(frames), len(frames.classes)):
         raise ShapeError(
             f"{method}: scores of shape {scores.shape}; expected ({len(frames)}, {len(frames.classes)}), "

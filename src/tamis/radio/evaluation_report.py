@@ -66,17 +66,8 @@ def judge(
     """
     start = time.perf_counter()
     scores = logits(classifier, frames)
-    run = report(
-        scores,
-        frames,
-        method=method,
-        split=split,
-        task="radio/accuracy",
-        config=config,
-        curves=None,
-        seeds=seeds,
-        seconds=time.perf_counter() - start,
-    )
+    seconds = time.perf_counter() - start
+    run = report(scores, frames, method=method, seconds=seconds, split=split, config=config, seeds=seeds)
     return Judged(run, scores, cost)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tamis.core.checkpoint import Checkpoint
-from tamis.core.errors import ConfigError, ShapeError
+from tamis.core.errors import ConfigError, InputError, ShapeError
 from tamis.radio.config import NetworkConfig, Normalisation
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def normalise(iq: Float[Tensor, "batch 2 samples"], how: Normalisation) -> Float
     """Scale each frame; a frame of zeros stays one.
 
     Args:
-        iq: I in row 0, Q in row 1.
+        iq: I in row 0, Q in row 1; magnitudes from 1e-17 to 1e17, so that their squares are numbers in float32.
         how: To mean power 1 ("rms"), energy 1, greatest magnitude 1 ("max"), sum of magnitudes 1 ("l1"), or not.
     """
     if how == "none":
@@ -83,7 +83,7 @@ class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modu
         raise NotImplementedError
 
     def forward(self, iq: Float[Tensor, "batch 2 samples"]) -> Float[Tensor, "batch classes"]:
-        """Classify frames of any scale.
+        """Classify frames of any scale, from 1e-17 to 1e17.
 
         Args:
             iq: I in row 0, Q in row 1.
@@ -97,6 +97,20 @@ class Network(nn.Module, Checkpoint, license="apache-2.0", tags=["automatic-modu
             )
         logits: Tensor = self.head(self.embed(normalise(iq, self.config.normalisation)))
         return logits
+
+
+def check_weights(network: Network) -> None:
+    """Refuse a network whose weights cannot be written for others to use.
+
+    Args:
+        network: Any.
+
+    Raises:
+        InputError: If a weight is NaN or infinite.
+    """
+    for name, weight in network.state_dict().items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise InputError(f"{name} of the network holds NaN or infinity; train anew")
 
 
 def check_frames(network: MadeFor, frames: Frames) -> None:

@@ -23,10 +23,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import tamis
-from tamis.core.errors import ConfigError, FileError, InputError, ShapeError, one_line
+from tamis.core.errors import ConfigError, FileError, ShapeError, one_line
 from tamis.core.files import write_whole
 from tamis.radio.calibration import calibration_frames
-from tamis.radio.network import Network
+from tamis.radio.network import Network, check_weights
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -63,9 +63,7 @@ def export_onnx(
     """
     if batch is not None and batch < 1:
         raise ConfigError(f"batch is {batch}; expected at least 1, or None for any")
-    for name, weight in network.state_dict().items():
-        if weight.is_floating_point() and not weight.isfinite().all():
-            raise InputError(f"{name} of the network holds NaN or infinity; train anew")
+    check_weights(network)
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / "network.onnx"
         _trace(network, file, batch)
@@ -206,6 +204,8 @@ class OnnxClassifier:
         if iq.ndim != 3 or tuple(iq.shape[1:]) != (2, self.samples):
             raise ShapeError(f"iq has shape {tuple(iq.shape)}; expected (batch, 2, {self.samples}): I and Q are rows")
         frames = iq.numpy()
+        if not len(frames):
+            return torch.empty(0, len(self.classes))
         size = self._batch if isinstance(self._batch, int) else len(frames)
         whole = np.zeros((-(-len(frames) // size) * size, *frames.shape[1:]), np.float32)
         whole[: len(frames)] = frames

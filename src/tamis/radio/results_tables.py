@@ -34,7 +34,7 @@ def networks_table(runs: Iterable[Run]) -> Table | None:
             _count(run.metrics.get("parameters")),
             _count(run.metrics.get("macs")),
             f"{run.metrics['accuracy']:.4f}",
-            "{:.4f} to {:.4f}".format(*run.intervals["accuracy"]),
+            "{:.4f} to {:.4f}".format(*run.intervals["accuracy"]) if run.metrics["accuracy_sd"] else None,
             f"{run.metrics['accuracy_from_0_db']:.4f}",
             f"{run.metrics['macro_f1']:.4f}",
             f"{run.config['learning_rate']:g}" if run.config["learning_rate"] else None,
@@ -49,7 +49,8 @@ def networks_table(runs: Iterable[Run]) -> Table | None:
     caption = (
         f"Preset {one.config['preset']}, {one.config['frames']:,} frames to train on, {one.n:,} to test, "
         f"{min(snrs):g} to {max(snrs):g} dB: means of three seeds at the learning rate that was best of three on "
-        "validation frames. The interval is Student's t over three seeds, so it is wide."
+        "validation frames. The interval is Student's t over three seeds, so it is wide; where there is none, nothing "
+        "depends on the seed."
     )
     return Table(headers, rows, caption)
 
@@ -126,7 +127,10 @@ def shipped_table(runs: Iterable[Run]) -> Table | None:
             row: list[Cell] = [run.method, size(int(known["int8_bytes"])), f"{float32:.4f}"]
             rows.append([*row, f"{100 * (int8 - float32):+.2f}", f"{known['int8_frames_per_second']:,.0f}"])
     headers = ["model", "int8 file", "accuracy", "in int8, points", "int8 frames a second"]
-    caption = "The networks that come with the package, on test frames; frames a second in ONNX Runtime, on one core."
+    caption = (
+        "The networks that come with the package, on test frames of the preset that they are named after; frames a "
+        "second in ONNX Runtime, on one core."
+    )
     return Table(headers, rows, caption) if rows else None
 
 
@@ -147,7 +151,12 @@ def few_table(runs: Iterable[Run]) -> Table | None:
         found = [by_key.get((name, count)) for count in counts]
         rows.append([name, *(None if run is None else f"{run.metrics['accuracy']:.4f}" for run in found)])
     headers = ["network", *(f"{count:,} frames" for count in counts)]
-    return Table(headers, rows, "Fewer frames to train on: test accuracy, means of three seeds.")
+    epochs = {run.config["frames"]: run.config["epochs"] for run in chosen if "epochs" in run.config}
+    caption = (
+        "Fewer frames to train on: test accuracy, means of three seeds after "
+        f"{', '.join(str(epochs[count]) for count in counts)} epochs."
+    )
+    return Table(headers, rows, caption)
 
 
 def presets_table(runs: Iterable[Run]) -> Table | None:
@@ -163,7 +172,8 @@ def presets_table(runs: Iterable[Run]) -> Table | None:
         [method, *(f"{reached[method, p]:.4f}" if (method, p) in reached else None for p in presets)]
         for method in dict.fromkeys(run.method for run in tested)
     ]
-    caption = "Other presets of the generator, 26,400 frames to train on, seed 0: accuracy on test frames."
+    frames = ", ".join(f"{count:,}" for count in dict.fromkeys(run.config["frames"] for run in tested))
+    caption = f"Other presets of the generator, {frames} frames to train on, seed 0: accuracy on test frames."
     return Table(["network", *presets], rows, caption) if rows else None
 
 

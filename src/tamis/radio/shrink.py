@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 
 from tamis.core.budget import Budget, Keep
 from tamis.core.errors import BudgetError, ConfigError
+from tamis.core.files import write_whole
 from tamis.core.report import Report
 from tamis.core.results import Run
 from tamis.core.seed import derive
@@ -59,7 +62,8 @@ def shrink(
         recipe: How both are trained.
         skd: How the teacher enters the loss.
         out: Folder: the student in skd/ with model.int8.onnx, the one trained alone in alone/, and the teacher's logits
-            of the training frames.
+            of the training frames; and width.json, by which the next call takes the same width, since times are never
+            measured twice alike.
         device: "cpu" or "cuda".
 
     Returns:
@@ -71,7 +75,7 @@ def shrink(
         ShapeError: If the frames have another length than those of the teacher.
     """
     check_frames(teacher, data.train)
-    width, taught = widest(student, budget, data.train, seed=recipe.seed)
+    width, taught = _chosen(student, budget, data.train, out / "width.json", seed=recipe.seed)
     alone = copy.deepcopy(taught)
     both = f"{student}+skd"
     cache = out / "teacher-logits.safetensors"
@@ -136,13 +140,10 @@ def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tup
     if student not in STUDENTS:
         raise ConfigError(f"{student!r} is no student of which the width can be chosen; expected {', '.join(STUDENTS)}")
     limit = spending(budget)
-    kind, configure = STUDENTS[student]
     low, high, best = 0, len(_WIDTHS) - 1, None
     while low <= high:
         middle = (low + high) // 2
-        with torch.random.fork_rng():
-            torch.manual_seed(derive(seed, "weights"))
-            network = kind(configure(_WIDTHS[middle], **calibration.task))
+        network = _untrained(student, _WIDTHS[middle], calibration, seed)
         spent = _spent(network, calibration, limit)
         if spent <= limit.value:
             best, low = (_WIDTHS[middle], network), middle + 1
@@ -152,6 +153,27 @@ def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tup
         need = f"{least:.0f} bytes" if limit.kind == "bytes" else f"{least * 1000:.2g} ms"
         raise BudgetError(f"budget is {limit}; the narrowest {student} takes {need}; give that much")
     return best
+
+
+def _chosen(student: str, budget: Keep, calibration: Frames, file: Path, *, seed: int) -> tuple[float, Network]:
+    """Take the width that was found for this student and budget before, or find it and note it."""
+    asked = {"student": student, "budget": str(spending(budget)), "samples": calibration.samples}
+    with suppress(OSError, ValueError, RecursionError):
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        for width in _WIDTHS:
+            if noted == {**asked, "width": width}:
+                return width, _untrained(student, width, calibration, seed)
+    width, network = widest(student, budget, calibration, seed=seed)
+    if not file.exists():
+        write_whole(file, json.dumps({**asked, "width": width}) + "\n")
+    return width, network
+
+
+def _untrained(student: str, width: float, calibration: Frames, seed: int) -> Network:
+    kind, configure = STUDENTS[student]
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "weights"))
+        return kind(configure(width, **calibration.task))
 
 
 def spending(budget: Keep) -> Budget:

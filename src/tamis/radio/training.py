@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -20,10 +21,12 @@ from tamis.core.results import Run
 from tamis.core.seed import derive
 from tamis.core.training import BEST, Shuffle, quietly, trainer
 from tamis.radio.config import TrainConfig
-from tamis.radio.evaluation import evaluate
+from tamis.radio.evaluation import logits, report
 from tamis.radio.network import Network, check_frames
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from tamis.radio.data import Frames, Splits
 
 
@@ -70,7 +73,6 @@ class Objective(Lesson):
         self.curves["train_loss"] = {}
         self._losses: list[torch.Tensor] = []
         self._right: list[torch.Tensor] = []
-        self._predicted: set[int] = set()
 
     def loss(self, frames: torch.Tensor, labels: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Give the loss of a batch.
@@ -98,14 +100,11 @@ class Objective(Lesson):
     def on_validation_epoch_start(self) -> None:
         """Forget the validation before."""
         self._right.clear()
-        self._predicted.clear()
 
     def validation_step(self, batch: tuple[torch.Tensor, ...]) -> None:
-        """Note which frames are classified rightly, and which classes are named at all."""
+        """Note which frames are classified rightly."""
         frames, labels, _ = batch
-        predicted = self.network(frames).argmax(dim=1)
-        self._right.append(predicted == labels)
-        self._predicted.update(predicted.unique().tolist())
+        self._right.append(self.network(frames).argmax(dim=1) == labels)
 
     def on_validation_epoch_end(self) -> None:
         """Extend the learning curves by this epoch."""
@@ -134,12 +133,12 @@ def fit(
     for frames in (data.train, data.val):
         check_frames(network, frames)
     objective.train()  # Lightning trains a network in the mode that it is in, and a loaded one is in evaluation mode
-    with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as report:
+    with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as advance:
         folder = Path(out if out is not None else scratch)
         made = trainer(
             epochs=config.epochs,
             device=device,
-            callbacks=[KeepEveryEpoch(folder, report, config.patience)],
+            callbacks=[KeepEveryEpoch(folder, advance, config.patience)],
             precision="bf16-mixed" if config.precision == "bfloat16" else "32-true",
         )
         told = _told(objective, data, {**_recipe(config), "seed": config.seed, **(extra or {})})
@@ -147,9 +146,9 @@ def fit(
             made, objective, folder, told, _loader(data.train, config.batch, config.seed), _loader(data.val, 1024, None)
         )
         load_weights(network, folder / BEST, "network.")
-    _warn_of_collapse(objective, method)
-    run = evaluate(
-        network.to(device),
+    scores = logits(network.to(device), data.val)
+    run = report(
+        scores,
         data.val,
         method=method,
         split="val",
@@ -164,6 +163,7 @@ def fit(
         seeds=[config.seed],
         seconds=objective.seconds,
     )
+    _warn_of_collapse(scores, run)
     network.to("cpu")
     if out is not None:
         network.save_pretrained(out)
@@ -211,12 +211,11 @@ def _loader(frames: Frames, batch: int, seed: int | None) -> DataLoader[Any]:
     return DataLoader(_Numbered(frames), batch, sampler=sampler, drop_last=last, collate_fn=lambda fetched: fetched)
 
 
-def _warn_of_collapse(objective: Objective, method: str) -> None:
-    best = max(objective.curves["val_accuracy"].values())
-    classes = len(objective.network.config.classes)
-    if len(objective._predicted) == 1 or best < 1.2 / classes:
+def _warn_of_collapse(scores: Float32[np.ndarray, "frames classes"], run: Run) -> None:
+    accuracy, classes = run.metrics["accuracy"], scores.shape[1]
+    if len(np.unique(scores.argmax(axis=1))) == 1 or accuracy < 1.2 / classes:
         warnings.warn(
-            f"{method}: the training collapsed: validation accuracy {best:.3f}, chance is {1 / classes:.3f}; "
+            f"{run.method}: the training collapsed: validation accuracy {accuracy:.3f}, chance is {1 / classes:.3f}; "
             "lower the learning rate, and look at the normalisation of the frames",
             stacklevel=4,
         )
