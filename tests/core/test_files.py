@@ -29,7 +29,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, step, full)
-    with pytest.raises(FileError, match=r"kept\.json: cannot be written \(No space left on device\); give"):
+    with pytest.raises(FileError, match=r"kept\.json: cannot be written \(No space left on device\); make room"):
         write_whole(path, "new")
     assert os.listdir(tmp_path) == ["kept.json"]
     assert path.read_text() == "old"

@@ -238,6 +238,9 @@ def test_the_program_prints_the_class_whatever_its_name(tmp_path: Path) -> None:
     cut = subprocess.run([program, tmp_path / "frames.f32"], capture_output=True, text=True)
     assert (cut.returncode, cut.stdout) == (2, out)
     assert "ends within frame 32" in cut.stderr
+    for path in (tmp_path / "nothing", tmp_path):
+        missing = subprocess.run([program, path], capture_output=True, text=True)
+        assert (missing.returncode, missing.stderr) == (2, f"network: {path}: cannot be read\n")
     usage = subprocess.run([program], capture_output=True, text=True)
     assert (usage.returncode, usage.stderr[:19]) == (2, "usage: network FILE")
 

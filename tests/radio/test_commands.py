@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from tamis import cli
@@ -84,6 +85,16 @@ def test_info_says_what_is_in_a_file(work: Path) -> None:
     told = json.loads(done("data info signals.safetensors --json --per-cell 3")[0])
     assert (told["frames"], told["samples"], told["snrs_db"]) == (18, 32, [-10.0, 10.0])
     assert {"severity", "message", "count"} == set(told["findings"][0])
+
+
+def test_what_is_wrong_with_a_file_is_an_exit_code(work: Path) -> None:
+    frames = load("signals.safetensors")
+    frames.iq[:3] = 0
+    frames.save("silent.safetensors")
+    for command in ("data info silent.safetensors", "data info silent.safetensors --json"):
+        code, out, err = run(command)
+        assert (code, err) == (1, "")
+        assert "frames hold nothing but zeros" in out
 
 
 def test_a_training_leaves_a_model_and_prints_both_accuracies(work: Path) -> None:
@@ -244,6 +255,15 @@ BAD = {
     "distill --teacher runs/teacher --data long.safetensors --out new": TOO_LONG,
     "distill --teacher runs/teacher --data other.safetensors --out new": "other: holds AM, FM, PM, of which",
     "eval": "no model is named",
+    "eval '' --out new": "the name of the model is empty",
+    "data generate clean --per-cell 1 --out signals.safetensors/x.st": "signals.safetensors is a file, not a folder",
+    "export runs/teacher --out signals.safetensors/x": "signals.safetensors is a file, not a folder",
+    "train clst-t --data signals.safetensors --batch 1 --out new": "batch is 1; expected a whole number from 2",
+    "train kd-cnn --data signals.safetensors --weight-decay inf --out new": "decay up to 10",
+    "distill --teacher runs/infinite --data signals.safetensors --out new": "holds NaN or infinity",
+    "distill --teacher runs/teacher --data signals.safetensors --device cuda --out new": "torch can compute on cpu",
+    "distill --teacher runs/teacher --feature-weight 1e300 --out new": "from 0 to 1000",
+    "eval runs/infinite --data signals.safetensors --out new": "24 frames have scores that are NaN or infinite",
     "eval ./nothing --out new": "no such directory",
     "eval damaged/ --out new": "not the configuration of a tamis model",
     "eval runs/weightless --out new": "model.safetensors: no such file",
@@ -277,6 +297,10 @@ def bad(work: Path) -> Path:
     load_network("runs/teacher").save_pretrained("runs/weightless")
     Path("runs/weightless/model.safetensors").unlink()
     KDCNN(KDCNNConfig(classes=("A", "B"), samples=32)).save_pretrained("runs/stranger")
+    infinite = load_network("runs/teacher")
+    with torch.no_grad():
+        list(infinite.parameters())[-1].fill_(torch.inf)
+    infinite.save_pretrained("runs/infinite")
     return work
 
 

@@ -81,6 +81,13 @@ def test_frames_of_some_classes_are_numbered_as_a_model_numbers_them() -> None:
         frames.reorder(("BPSK", "QPSK"))
 
 
+def test_two_classes_of_one_spelling_stay_two() -> None:
+    frames = replace(frames_of([0, 1, 2], [0.0, 0.0, 2.0]), classes=("QPSK", "16QAM", "QAM16"))
+    assert frames.reorder(("QAM16", "QPSK", "16QAM")).labels.tolist() == [1, 2, 0]
+    with pytest.raises(ConfigError, match="holds 16QAM, of which QPSK, QAM16 knows nothing"):
+        frames.reorder(("QPSK", "QAM16"))
+
+
 @pytest.mark.parametrize("view", [np.asfortranarray, lambda a: a[::-1], lambda a: np.broadcast_to(a[:1], a.shape)])
 def test_frames_are_saved_as_they_are_whatever_lies_behind_them(view: Any, tmp_path: Path) -> None:
     whole = grid(2, 2, 3)

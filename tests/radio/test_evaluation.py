@@ -102,8 +102,8 @@ def test_what_cannot_be_judged_is_refused_in_one_line() -> None:
     with pytest.raises(ShapeError, match=r"scores of shape \(6, 2\); expected \(6, 3\)"):
         report(np.zeros((6, 2), np.float32), frames, **given)
     broken = np.zeros((6, 3), np.float32)
-    broken[[1, 4], 0] = np.nan
-    with pytest.raises(InputError, match="m: 2 frames have scores that are NaN"):
+    broken[1, 0], broken[4, 2] = np.nan, np.inf
+    with pytest.raises(InputError, match="m: 2 frames have scores that are NaN or infinite"):
         report(broken, frames, **given)
     nothing = frames.take(np.zeros(6, dtype=bool))
     for classifier in (cnn(), lambda iq: iq[:, 0, :3]):

@@ -14,6 +14,7 @@ import pytest
 import safetensors.numpy
 
 from tamis.core.errors import ConfigError, FileError, LimitError, TamisError
+from tamis.radio import radioml
 from tamis.radio.config import RML2016_CLASSES
 from tamis.radio.data import Frames
 from tamis.radio.radioml import HISARMOD_CLASSES, RML2018_CLASSES, read
@@ -128,6 +129,17 @@ def test_double_precision_and_keys_of_bytes_are_read(tmp_path: Path) -> None:
 )
 def test_a_pickle_of_something_else_is_refused(value: Any, said: str, tmp_path: Path) -> None:
     assert said in refusal(written(tmp_path / "a.pkl", value))
+
+
+def test_a_small_pickle_of_more_frames_than_anybody_has_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = np.zeros((1000, 2, 4), np.float32)
+    path = written(tmp_path / "a.pkl", {("A", snr): cell for snr in range(9)})  # a memo makes them one array
+    assert refusal(path) == "two entries are one and the same array; get the file again"
+    monkeypatch.setattr(radioml, "_MAX_FRAMES", 8999)
+    path = written(tmp_path / "a.pkl", {("A", snr): cell.copy() for snr in range(9)})
+    assert refusal(path, LimitError) == "9000 frames; the limit is 8999"
 
 
 def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
@@ -372,6 +384,10 @@ def test_safetensors_of_something_else_are_refused(tmp_path: Path) -> None:
         ("labels has shape (3,)", {**good, "labels": labels[:3]}, about),
         ("labels go from 1 to 1", {**good, "labels": labels + 1}, about),
         ("hold NaN", {**good, "iq": iq * np.nan}, about),
+        ("iq is F32 [4, 2, 0]", {**good, "iq": iq[:, :, :0].copy()}, about),
+        ("groups are float64", {**good, "groups": np.full(4, np.nan)}, about),
+        ("the names of classes are one text, 'A'", good, about.replace('["A"]', '"A"')),
+        ("samples_per_symbol is 0", good, about.replace("8.0", "0")),
     ]
     for said, arrays, metadata in bad:
         path.write_bytes(safetensors.numpy.save(arrays, None if metadata is None else {"frames": metadata}))

@@ -149,7 +149,7 @@ def test_lines_of_students_say_how_they_were_made_and_that_of_the_teacher_does_n
 def test_a_width_that_was_chosen_by_time_is_not_chosen_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(seconds: float, budget: str = "2ms") -> float:
         faked(monkeypatch, seconds)
-        return float(module._chosen("kd-cnn", budget, FRAMES, tmp_path / "width.json", seed=0)[0])
+        return float(module._chosen("kd-cnn", budget, FRAMES, tmp_path, seed=0)[0])
 
     monkeypatch.setattr(module, "_WIDTHS", (0.125, 0.25))
     assert chosen(0.001) == 0.25

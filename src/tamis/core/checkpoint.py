@@ -155,6 +155,8 @@ class Checkpoint(PyTorchModelHubMixin, library_name="tamis", model_card_template
         except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, or of nobody's home
             raise FileError(f"{str(name)[:80]!r}: no such directory ({one_line(error)})") from error
         text = os.fspath(name)
+        if not text:
+            raise ConfigError("the name of the model is empty; give a shipped name or a directory")
         if isinstance(name, str) and "/" not in text and os.sep not in text:
             folder = (cls.shipped or Path("no shipped models")) / text
             if folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,9 +89,9 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileError(
-            f"{path}: cannot be written ({error.strerror}); give a file in a folder that you may write to"
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room" if full else "give a file in a folder that you may write to"
+        raise FileError(f"{path}: cannot be written ({error.strerror}); {remedy}") from error
 
 
 def list_files(folder: str | Path, suffixes: tuple[str, ...], kind: str) -> list[Path]:

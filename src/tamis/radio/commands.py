@@ -120,8 +120,10 @@ def generate(
         workers: Processes to share the work among.
     """
     from tamis.core.errors import ConfigError
+    from tamis.core.files import check_writable
     from tamis.radio import signals
 
+    check_writable(out)
     changes: dict[str, object] = {}
     if modulations is not None:
         changes["modulations"] = _parts(modulations)
@@ -144,8 +146,8 @@ def generate(
 
 
 @data.command(help_epilogue="Example: tamis radio data info RML2016.10a_dict.pkl --json")
-def info(source: str, /, *, per_cell: Count | None = None, json: Json = False) -> None:
-    """Say what is in a file or a preset, and what is wrong with it.
+def info(source: str, /, *, per_cell: Count | None = None, json: Json = False) -> int:
+    """Say what is in a file or a preset, and what is wrong with it; exits with 1 if that is an error.
 
     Args:
         source: A file of a known data set, or a preset of the generator.
@@ -170,14 +172,16 @@ def info(source: str, /, *, per_cell: Count | None = None, json: Json = False) -
         "groups": None if frames.groups is None else len(np.unique(frames.groups)),
         "normalisation": normalisation(frames),
     }
+    code = int(any(finding.severity == "error" for finding in findings))
     if json:
         print(json_format.dumps({**facts, "findings": [asdict(finding) for finding in findings]}))
-        return
+        return code
     for name, value in facts.items():
         shown = ", ".join(f"{v:g}" if isinstance(v, float) else v for v in value) if isinstance(value, list) else value
         print(f"{name:14} {shown}")
     for finding in findings:
         print(f"{finding.severity:14} {finding.message} ({finding.count})")
+    return code
 
 
 @app.command(help_epilogue="Example: tamis radio train clst-t --data rml2016 --epochs 20 --out runs/clst")
@@ -202,11 +206,13 @@ def train(
         device: Where to compute, as torch names devices.
         json: Print the result lines of validation and test as a JSON array.
     """
+    from tamis.core.files import WEIGHTS, check_writable
     from tamis.core.results import json_array
     from tamis.radio.evaluation import evaluate
     from tamis.radio.methods import build
     from tamis.radio.training import train as train_network
 
+    check_writable(out / WEIGHTS)
     splits = options.splits()
     made = build(network, seed=recipe.seed, **splits.train.task)
     judged = train_network(made, splits, recipe, method=network, out=out, device=device)
@@ -388,10 +394,12 @@ def export(model: str, /, *, out: Folder, options: DataOptions = _DATA, json: Js
     """
     from dataclasses import asdict
 
+    from tamis.core.files import check_writable
     from tamis.radio.export import export as export_network
     from tamis.radio.export import table
     from tamis.radio.methods import load_network
 
+    check_writable(out / "model.onnx")
     network = load_network(model)
     options.caution()
     splits = options.splits(network.classes)

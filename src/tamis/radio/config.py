@@ -41,7 +41,8 @@ class NetworkConfig:
         for field in dataclasses.fields(self):
             if isinstance(value := getattr(self, field.name), list):
                 object.__setattr__(self, field.name, tuple(value))
-        names = [name for name in self.classes if isinstance(name, str) and name.isprintable()]
+        listed = self.classes if isinstance(self.classes, tuple) else ()
+        names = [name for name in listed if isinstance(name, str) and name.isprintable()]
         if not 2 <= len(set(names)) == len(self.classes) <= 1000:
             raise ConfigError(f"classes are {str(self.classes)[:200]}; expected 2 to 1000 different plain names")
         check_range(self, 16, 1_000_000, "samples")
@@ -201,7 +202,7 @@ def _check_counts(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         counts = value if isinstance(value, tuple) else (value,)
-        if not counts or not all(isinstance(count, int) and 1 <= count <= _MOST for count in counts):
+        if not counts or not all(type(count) is int and 1 <= count <= _MOST for count in counts):
             raise ConfigError(f"{name} is {value}; expected whole numbers from 1 to {_MOST}")
         if len(counts) > _STAGES or (name == "depths" and sum(counts) > _BLOCKS):
             raise ConfigError(f"{name} is {value}; expected at most {_STAGES} stages and {_BLOCKS} blocks")
@@ -403,17 +404,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
-        check_range(self, 1, 1_000_000, "epochs", "batch")
+        check_range(self, 1, 1_000_000, "epochs")
+        check_range(self, 2, 1_000_000, "batch")  # batch normalisation knows no variance of one
         check_range(self, 1, 1024, "threads")
         check_range(self, 0, 2**63 - 1, "seed")
         check_choice("precision", self.precision, get_type_hints(TrainConfig)["precision"])
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1 epoch, or None")
         check_rates(self, "learning_rate")
-        if not (self.weight_decay >= 0 and 0 <= self.label_smoothing < 1):
+        if not (0 <= self.weight_decay <= 10 and 0 <= self.label_smoothing < 1):
             raise ConfigError(
                 f"weight_decay is {self.weight_decay} and label_smoothing {self.label_smoothing}; "
-                "expected at least 0, and smoothing below 1"
+                "expected at least 0, decay up to 10 and smoothing below 1"
             )
 
 
@@ -441,10 +443,10 @@ class SKDConfig:
 
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
-        if not (0 <= self.weight <= 1 and 0 < self.temperature <= 1000 and 0 <= self.feature_weight < math.inf):
+        if not (0 <= self.weight <= 1 and 0 < self.temperature <= 1000 and 0 <= self.feature_weight <= 1000):
             raise ConfigError(
                 f"weight {self.weight}, temperature {self.temperature}, feature_weight {self.feature_weight}; "
-                "expected a weight from 0 to 1, a temperature above 0 and up to 1000, and at least 0"
+                "expected a weight from 0 to 1, a temperature above 0 and up to 1000, and from 0 to 1000"
             )
         check_range(self, 1, 1024, "views")
         check_choice("gate", self.gate, get_type_hints(SKDConfig)["gate"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +58,9 @@ class Frames:
                 raise InputError(f"{self.name}: {field} is {told}; expected an array of {kind.__name__}")
         if len(set(self.classes)) != len(self.classes) or not all(name.isprintable() for name in self.classes):
             raise InputError(f"{self.name}: classes are {self.classes!r}; expected different names of plain text")
-        if self.iq.ndim != 3 or self.iq.shape[1] != 2:
+        if not 0 < self.samples_per_symbol < math.inf:
+            raise InputError(f"{self.name}: samples_per_symbol is {self.samples_per_symbol}; expected more than 0")
+        if self.iq.ndim != 3 or self.iq.shape[1] != 2 or not self.iq.shape[2]:
             raise ShapeError(
                 f"{self.name}: iq has shape {self.iq.shape}; expected (frames, 2, samples): I and Q are rows"
             )
@@ -106,17 +109,21 @@ class Frames:
         return replace(self, iq=self.iq[index], labels=self.labels[index], snr_db=self.snr_db[index], groups=groups)
 
     def reorder(self, classes: Sequence[str]) -> Frames:
-        """Renumber the labels as a list of classes has them, which may hold more; 16QAM and QAM16 are one.
+        """Renumber the labels as a list of classes has them, which may hold more.
+
+        16QAM and QAM16 are one, unless the list or the frames have both.
 
         Raises:
             ConfigError: If a class of the frames is not in the list.
         """
-        known = {_spelt(name): number for number, name in enumerate(classes)}
-        if strange := [name for name in self.classes if _spelt(name) not in known]:
+        both = any(len(set(map(_spelt, names))) < len(names) for names in (classes, self.classes))
+        spelt = str if both else _spelt
+        known = {spelt(name): number for number, name in enumerate(classes)}
+        if strange := [name for name in self.classes if spelt(name) not in known]:
             raise ConfigError(
                 f"{self.name}: holds {', '.join(strange)}, of which {', '.join(classes)} knows nothing; leave those out"
             )
-        order = np.array([known[_spelt(name)] for name in self.classes], dtype=np.int64)
+        order = np.array([known[spelt(name)] for name in self.classes], dtype=np.int64)
         return replace(self, labels=order[self.labels], classes=tuple(classes))
 
     def save(self, path: str | Path) -> Path:

@@ -57,7 +57,7 @@ def evaluate(
 
     Raises:
         ConfigError: If there are no frames, or a network was made for other classes.
-        InputError: If a score is NaN.
+        InputError: If the greatest score of a frame is NaN or infinite.
         ShapeError: If a network was made for frames of another length, or there is not one score a class.
     """
     start = time.perf_counter()
@@ -125,7 +125,7 @@ def report(
         seeds: Every seed used.
 
     Raises:
-        InputError: If a score is NaN.
+        InputError: If the greatest score of a frame is NaN or infinite.
         ShapeError: If there is not one score for each frame and class.
     """
     if scores.shape != (len(frames), len(frames.classes)):
@@ -133,10 +133,8 @@ def report(
             f"{method}: scores of shape {scores.shape}; expected ({len(frames)}, {len(frames.classes)}), "
             "a score for each frame and class"
         )
-    if np.isnan(scores).any():
-        raise InputError(
-            f"{method}: {int(np.isnan(scores).any(axis=1).sum())} frames have scores that are NaN; train anew"
-        )
+    if bad := int((~np.isfinite(scores.max(axis=1))).sum()):  # -inf says "never", of some classes
+        raise InputError(f"{method}: {bad} frames have scores that are NaN or infinite; train anew")
     predicted = scores.argmax(axis=1)
     right = predicted == frames.labels
     loud = frames.snr_db >= 0

@@ -225,6 +225,10 @@ def _pickle(path: Path, max_bytes: int) -> _Table:
     if len(lengths) > 1:
         raise FileError(f"{path}: frames have {lengths[0]} to {lengths[-1]} samples; expected one length")
     counts = [len(array) for *_, array in found]
+    if len({id(array) for *_, array in found}) < len(found):
+        raise FileError(f"{path}: two entries are one and the same array; get the file again")
+    if sum(counts) > _MAX_FRAMES:
+        raise LimitError(f"{path}: {sum(counts)} frames; the limit is {_MAX_FRAMES}")
     classes = tuple(sorted({name for name, *_ in found}))
     kind = _name(path, classes, max(snr for _, snr, *_ in found), counts)
     starts = np.cumsum([0, *counts])
@@ -390,6 +394,8 @@ def _labels(path: Path, labels: NDArray[Any], classes: int) -> NDArray[np.int64]
 
 
 def _names(path: Path, names: Any) -> tuple[str, ...]:
+    if isinstance(names, str | bytes):
+        raise FileError(f"{path}: the names of classes are one text, {names!r:.60}; expected a list")
     texts = tuple(name.decode("latin1") if isinstance(name, bytes) else str(name) for name in names)
     if len(set(texts)) != len(texts) or not texts:
         raise FileError(f"{path}: the names of classes are {texts}; expected different ones")
@@ -431,7 +437,7 @@ def _saved(path: Path) -> _Table:
             about = json.loads((file.metadata() or {})["frames"])
             shape, kind = file.get_slice("iq").get_shape(), file.get_slice("iq").get_dtype()
             columns = {name: file.get_tensor(name) for name in sorted({*file.keys()} - {"iq"})}
-        if kind != "F32" or len(shape) != 3 or shape[1] != 2:
+        if kind != "F32" or len(shape) != 3 or shape[1] != 2 or not shape[2]:
             raise FileError(f"{path}: iq is {kind} {shape}; expected F32 (frames, 2, samples); save the frames again")
         for name, column in columns.items():
             if column.shape != (shape[0],):
@@ -440,6 +446,8 @@ def _saved(path: Path) -> _Table:
                 )
         classes = _names(path, about["classes"])
         groups = columns.get("groups")
+        if groups is not None and groups.dtype.kind not in "iu":
+            raise FileError(f"{path}: groups are {groups.dtype}; expected whole numbers; save the frames again")
         return _Table(
             name=str(about["name"]),
             classes=classes,

@@ -18,6 +18,7 @@ from tamis.core.files import write_whole
 from tamis.core.report import Report
 from tamis.core.results import Run
 from tamis.core.seed import derive
+from tamis.core.training import ABOUT, check_device
 from tamis.radio.bench import costs, one_thread, timed
 from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainConfig
 from tamis.radio.data import Frames, Splits
@@ -26,7 +27,7 @@ from tamis.radio.evaluation import Classifier
 from tamis.radio.evaluation_report import Judged, judge, report_on
 from tamis.radio.kdcnn import KDCNN
 from tamis.radio.kdmobilenet import KDMobileNet
-from tamis.radio.network import Network, check_frames
+from tamis.radio.network import Network, check_frames, check_weights
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
 from tamis.radio.skd import distill
 from tamis.radio.training import train
@@ -71,11 +72,14 @@ def shrink(
 
     Raises:
         BudgetError: If the budget is neither bytes nor a time, or even the narrowest student exceeds it.
-        ConfigError: If there is no such student, or teacher and data do not have the same classes.
+        ConfigError: If there is no such student or device, or teacher and data do not have the same classes.
+        InputError: If a weight of the teacher is NaN or infinite.
         ShapeError: If the frames have another length than those of the teacher.
     """
+    check_device(device)
+    check_weights(teacher)
     check_frames(teacher, data.train)
-    width, taught = _chosen(student, budget, data.train, out / "width.json", seed=recipe.seed)
+    width, taught = _chosen(student, budget, data.train, out, seed=recipe.seed)
     alone = copy.deepcopy(taught)
     both = f"{student}+skd"
     cache = out / "teacher-logits.safetensors"
@@ -155,8 +159,9 @@ def widest(student: str, budget: Keep, calibration: Frames, *, seed: int) -> tup
     return best
 
 
-def _chosen(student: str, budget: Keep, calibration: Frames, file: Path, *, seed: int) -> tuple[float, Network]:
+def _chosen(student: str, budget: Keep, calibration: Frames, out: Path, *, seed: int) -> tuple[float, Network]:
     """Take the width that was found for this student and budget before, or find it and note it."""
+    file = out / "width.json"
     asked = {"student": student, "budget": str(spending(budget)), "samples": calibration.samples}
     with suppress(OSError, ValueError, RecursionError):
         noted = json.loads(file.read_text(encoding="utf-8"))
@@ -164,7 +169,7 @@ def _chosen(student: str, budget: Keep, calibration: Frames, file: Path, *, seed
             if noted == {**asked, "width": width}:
                 return width, _untrained(student, width, calibration, seed)
     width, network = widest(student, budget, calibration, seed=seed)
-    if not file.exists():
+    if not (out / "skd" / ABOUT).exists():
         write_whole(file, json.dumps({**asked, "width": width}) + "\n")
     return width, network
 

@@ -24,9 +24,11 @@ from torch import nn
 from torch.nn import functional
 
 from tamis.core import checkpoint
+from tamis.core.errors import InputError
 from tamis.core.files import write_whole
 from tamis.core.results import Run
 from tamis.core.seed import derive
+from tamis.core.training import check_device
 from tamis.radio.config import SKDConfig, TrainConfig
 from tamis.radio.network import Network, check_frames, normalise
 from tamis.radio.training import Objective, fit, turned
@@ -73,11 +75,13 @@ def distill(
         ConfigError: If teacher, student and data do not have the same classes, the folder holds another training, or
             there is no such device.
         FileError: If folder or cache cannot be written, or what the folder holds is damaged.
+        InputError: If a logit of the teacher is NaN or infinite.
         ShapeError: If the frames have another length.
 
     Source:
         arXiv 2312.17446, abstract; see the module.
     """
+    check_device(device)
     for network in (teacher, student):
         check_frames(network, data.train)
     method = method or f"{_STUDENTS.get(type(student).__name__, type(student).__name__)}+skd"
@@ -140,6 +144,7 @@ def soft_targets(
 
     Raises:
         FileError: If the cache cannot be written.
+        InputError: If a logit is NaN or infinite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
@@ -160,6 +165,8 @@ def soft_targets(
             looks = [teacher(turned(part, torch.full((len(part), 1), math.tau * v / views))) for v in range(views)]
             parts.append(torch.stack(looks).mean(dim=0))
     logits = torch.cat(parts).cpu()
+    if bad := int((~logits.isfinite()).any(dim=1).sum()):
+        raise InputError(f"the teacher's logits of {bad} frames are NaN or infinite; train it anew, or take another")
     if cache is not None:
         write_whole(cache, save({"key": key, "logits": logits}))
     return logits

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from tamis.core.errors import ConfigError
 from tamis.core.lightning import KeepEveryEpoch, Lesson, load_weights, run_through
 from tamis.core.progress import progress
 from tamis.core.results import Run
@@ -53,8 +54,8 @@ def train(
         The result on the validation frames, with learning curves.
 
     Raises:
-        ConfigError: If the classes of the data are not those of the network, the folder holds another training, or
-            there is no such device.
+        ConfigError: If the classes of the data are not those of the network, there is but one frame to train on, the
+            folder holds another training, or there is no such device.
         FileError: If the folder cannot be written, or what it holds is damaged.
         ShapeError: If the frames have another length.
     """
@@ -132,6 +133,8 @@ def fit(
     network = objective.network
     for frames in (data.train, data.val):
         check_frames(network, frames)
+    if len(data.train) < 2:
+        raise ConfigError(f"{data.train.name}: one frame to train on; give more")
     objective.train()  # Lightning trains a network in the mode that it is in, and a loaded one is in evaluation mode
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as advance:
         folder = Path(out if out is not None else scratch)
@@ -213,7 +216,8 @@ def _loader(frames: Frames, batch: int, seed: int | None) -> DataLoader[Any]:
 
 def _warn_of_collapse(scores: Float32[np.ndarray, "frames classes"], run: Run) -> None:
     accuracy, classes = run.metrics["accuracy"], scores.shape[1]
-    if len(np.unique(scores.argmax(axis=1))) == 1 or accuracy < 1.2 / classes:
+    silent = len(np.unique(scores.argmax(axis=1))) == 1 and accuracy < 1
+    if silent or accuracy < 1.2 / classes:
         warnings.warn(
             f"{run.method}: the training collapsed: validation accuracy {accuracy:.3f}, chance is {1 / classes:.3f}; "
             "lower the learning rate, and look at the normalisation of the frames",

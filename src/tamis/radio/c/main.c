@@ -11,14 +11,14 @@ int main(int argc, char **argv)
     static float iq[2 * ${NAME}_SAMPLES], logits[${NAME}_CLASSES];
     FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
     unsigned long frames = 0;
-    size_t got;
+    size_t got = 0;
     clock_t ticks = 0;
 
-    if (!file) {
+    if (argc != 2) {
         fprintf(stderr, "usage: $name FILE: a file of frames of %d samples as float32, I then Q\n", ${NAME}_SAMPLES);
         return 2;
     }
-    while ((got = fread(iq, 1, sizeof iq, file)) == sizeof iq) {
+    while (file && (got = fread(iq, 1, sizeof iq, file)) == sizeof iq) {
         const clock_t start = clock();
         const int best = ${name}_classify(iq, logits);
 
@@ -28,6 +28,10 @@ int main(int argc, char **argv)
         for (int i = 0; i < ${NAME}_CLASSES; i++)
             printf("\t%.9g", (double)logits[i]);
         printf("\n");
+    }
+    if (!file || ferror(file)) {
+        fprintf(stderr, "$name: %s: cannot be read\n", argv[1]);
+        return 2;
     }
     fclose(file);
     if (got) {
