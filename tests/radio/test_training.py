@@ -420,9 +420,12 @@ def test_a_batch_larger_than_the_data_is_one_step() -> None:
     assert len(judged.curves["train_loss"]) == 2
 
 
-def test_a_single_frame_can_be_trained_on() -> None:
+@pytest.mark.parametrize("make", [mobile, clst])
+def test_two_frames_can_be_trained_on_and_one_has_no_variance(make: Callable[..., Network]) -> None:
     data = splits()
-    network = mobile()
+    network = make()
     before = state(network)
-    run(network, data=data._replace(train=data.train.take(np.arange(1))), epochs=1)
+    with pytest.raises(ConfigError, match="tones: one frame to train on; give more"):
+        run(network, data=data._replace(train=data.train.take(np.arange(1))), epochs=1)
+    run(network, data=data._replace(train=data.train.take(np.arange(2))), epochs=1)
     assert not same(state(network), before)

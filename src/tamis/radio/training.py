@@ -133,7 +133,7 @@ def fit(
     network = objective.network
     for frames in (data.train, data.val):
         check_frames(network, frames)
-    if len(data.train) < 2:
+    if len(data.train) < 2:  # batch normalisation knows no variance of one
         raise ConfigError(f"{data.train.name}: one frame to train on; give more")
     objective.train()  # Lightning trains a network in the mode that it is in, and a loaded one is in evaluation mode
     with TemporaryDirectory() as scratch, quietly(config.threads), progress(f"training {method}") as advance:
