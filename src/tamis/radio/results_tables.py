@@ -154,7 +154,7 @@ def few_table(runs: Iterable[Run]) -> Table | None:
     epochs = {run.config["frames"]: run.config["epochs"] for run in chosen if "epochs" in run.config}
     caption = (
         "Fewer frames to train on: test accuracy, means of three seeds after "
-        f"{', '.join(str(epochs[count]) for count in counts)} epochs."
+        f"{' or '.join(str(epochs[count]) for count in counts)} epochs."
     )
     return Table(headers, rows, caption)
 
@@ -172,7 +172,7 @@ def presets_table(runs: Iterable[Run]) -> Table | None:
         [method, *(f"{reached[method, p]:.4f}" if (method, p) in reached else None for p in presets)]
         for method in dict.fromkeys(run.method for run in tested)
     ]
-    frames = ", ".join(f"{count:,}" for count in dict.fromkeys(run.config["frames"] for run in tested))
+    frames = " or ".join(f"{count:,}" for count in dict.fromkeys(run.config["frames"] for run in tested))
     caption = f"Other presets of the generator, {frames} frames to train on, seed 0: accuracy on test frames."
     return Table(["network", *presets], rows, caption) if rows else None
 
