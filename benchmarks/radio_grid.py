@@ -36,13 +36,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from lines import check_clean, fail
+import lines
 from tamis.core.errors import ConfigError, TamisError, one_line
 from tamis.core.results import Run, read_runs
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results" / "radio.jsonl"
-MODELS = ROOT / "runs" / "radio"
+RESULTS = lines.RESULTS / "radio.jsonl"
+MODELS = Path(__file__).parents[1] / "runs" / "radio"
 EPOCHS = 12
 PER_CELL = 200
 RATES = (5e-4, 1.5e-3, 4e-3)
@@ -121,7 +120,7 @@ class Table:
 
     def add(self, run: Run) -> None:
         """Keep a line, in the file too."""
-        run.append(RESULTS)
+        lines.append(run)
         self.runs[run.split, run.config["cell"]] = run
 
     def rate(self, method: str, seed: int = 0) -> float | None:
@@ -239,11 +238,11 @@ def run(cell: Cell, judged: Run | None, device: str) -> list[Run]:
         network, judged = _train(cell, frames, folder, device)
     told = {**judged.config, "cell": cell.name, "stage": cell.stage}
     counts = {"parameters": parameters(network), "macs": macs(network)}
-    lines = [replace(judged, config=told, metrics={**judged.metrics, **counts})]
+    found = [replace(judged, config=told, metrics={**judged.metrics, **counts})]
     if cell.tested:
         tested = evaluate(network.to(device), frames.test, method=cell.line_method, config=told, seeds=[cell.seed])
-        lines.append(replace(tested, metrics={**tested.metrics, **counts}, seconds=judged.seconds))
-    return lines
+        found.append(replace(tested, metrics={**tested.metrics, **counts}, seconds=judged.seconds))
+    return found
 
 
 def _classical(cell: Cell, frames: Any) -> list[Run]:
@@ -339,10 +338,10 @@ def main(arguments: list[str] | None = None) -> int:
         for stage in stages:
             if stage not in STAGES:
                 raise ConfigError(f"--stages: {stage!r}; expected {', '.join(STAGES)}")
-        check_clean()
+        lines.check_clean()
         grid(stages, told.workers, told.methods.split(",") if told.methods else None, told.device)
     except TamisError as error:
-        return fail("radio_grid", one_line(error), error.exit_code)
+        return lines.fail("radio_grid", one_line(error), error.exit_code)
     return 0
 
 

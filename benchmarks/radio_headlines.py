@@ -15,7 +15,7 @@ from statistics import mean, stdev
 from typing import Literal
 
 import lines
-from radio_grid import RESULTS, SEEDS, data
+from radio_grid import SEEDS, data
 from tamis.core.errors import TamisError, one_line
 from tamis.core.results import Run, read_runs
 from tamis.radio.alrt import limit_of
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if told.write:
             lines.check_clean()
-        runs = read_runs(RESULTS)
+        runs = read_runs(lines.RESULTS / "radio.jsonl")
         for run in (*means(runs), *limits(runs)):
             print(f"{run.method}: {run.metrics['accuracy']:.4f}")
             if told.write:

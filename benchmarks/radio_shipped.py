@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import lines
-from tamis.core.errors import TamisError
+from tamis.core.errors import TamisError, one_line
 from tamis.core.results import Run
 from tamis.radio.bench import cost_run, costs, table
 from tamis.radio.data import Splits, load, split
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.write:
                 lines.append(run)
     except TamisError as error:
-        return lines.fail("radio_shipped", str(error), error.exit_code)
+        return lines.fail("radio_shipped", one_line(error), error.exit_code)
     return 0
 
 

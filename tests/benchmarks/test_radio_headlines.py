@@ -81,7 +81,6 @@ def test_what_is_missing_is_written_once(written: Path, monkeypatch: pytest.Monk
     file = written.with_name("radio.jsonl")
     for run in three():
         run.append(file)
-    monkeypatch.setattr(radio_headlines, "RESULTS", file)
     assert radio_headlines.main(["--write"]) == 0
     assert radio_headlines.main(["--write"]) == 0
     assert [run.headline for run in results.read_runs(file)] == [False, False, False, True]

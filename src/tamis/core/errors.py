@@ -122,7 +122,7 @@ def check_range(settings: object, least: int, most: int, *names: str) -> None:
     """
     for name in names:
         value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        if type(value) is not int or not least <= value <= most:
             raise ConfigError(f"{name} is {value!r}; expected a whole number from {least} to {most}")
 
 

@@ -8,16 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import torch
 
 from tamis.core.budget import Budget, Keep
 from tamis.core.errors import BudgetError, ConfigError
 from tamis.core.files import write_whole
 from tamis.core.report import Report
 from tamis.core.results import Run
-from tamis.core.seed import derive
 from tamis.core.training import ABOUT, check_device
 from tamis.radio.bench import costs, one_thread, timed
 from tamis.radio.config import KDCNNConfig, KDMobileNetConfig, SKDConfig, TrainConfig
@@ -25,18 +21,17 @@ from tamis.radio.data import Frames, Splits
 from tamis.radio.defects import audit_splits
 from tamis.radio.evaluation import Classifier
 from tamis.radio.evaluation_report import Judged, judge, report_on
-from tamis.radio.kdcnn import KDCNN
-from tamis.radio.kdmobilenet import KDMobileNet
+from tamis.radio.methods import build
 from tamis.radio.network import Network, check_frames, check_weights
 from tamis.radio.onnx_export import OnnxClassifier, export_onnx
 from tamis.radio.skd import distill
 from tamis.radio.training import train
 
-STUDENTS: dict[str, tuple[type[Network], Callable[..., Any]]] = {
-    "kd-cnn": (KDCNN, KDCNNConfig.scaled),
-    "kd-mobilenet": (KDMobileNet, KDMobileNetConfig.scaled),
+STUDENTS: dict[str, Callable[[float], KDCNNConfig | KDMobileNetConfig]] = {
+    "kd-cnn": KDCNNConfig.scaled,
+    "kd-mobilenet": KDMobileNetConfig.scaled,
 }
-"""Students whose width can be chosen, by name."""
+"""Students whose width can be chosen: by name, what makes a configuration of a width."""
 _WIDTHS = tuple(step / 8 for step in range(1, 33))
 
 
@@ -175,10 +170,7 @@ def _chosen(student: str, budget: Keep, calibration: Frames, out: Path, *, seed:
 
 
 def _untrained(student: str, width: float, calibration: Frames, seed: int) -> Network:
-    kind, configure = STUDENTS[student]
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "weights"))
-        return kind(configure(width, **calibration.task))
+    return build(student, seed=seed, widths=STUDENTS[student](width).widths, **calibration.task)
 
 
 def spending(budget: Keep) -> Budget:
